@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef DM_WIRE_H
+#define DM_WIRE_H
+
+/**
+ * @file
+ * Where a model's frames go: the cable at the back of the card.
+ *
+ * Specifications: "null"; "loop" (what is sent comes back); "gen[,key=value...]" (generator and
+ * checker in this process); "link:PATH" (connect to, and reconnect with, a UNIX seqpacket socket)
+ * and "listen:PATH" (accept one peer); "tap:NAME". A frame is whole: no fragments, no offloads
+ * left to do, at most DM_FRAME_MAX bytes.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define DM_FRAME_MAX 65550u
+
+struct dm_wire;
+
+struct dm_wire_stats {
+	uint64_t tx_frames, tx_bytes;   /* given to the wire */
+	uint64_t rx_frames, rx_bytes;   /* taken from the wire */
+	uint64_t tx_dropped_down;       /* no peer */
+	uint64_t tx_dropped_full;       /* the peer does not read */
+	uint64_t tx_dropped_size;
+	uint64_t rx_dropped_size;
+};
+
+int dm_wire_open(const char *spec, struct dm_wire **wire);
+void dm_wire_close(struct dm_wire *w);
+/** Readable when dm_wire_recv() may have a frame; -1: poll it. */
+int dm_wire_fd(const struct dm_wire *w);
+bool dm_wire_link_up(const struct dm_wire *w);
+/** 0, or -ENOLINK, -EAGAIN (full), -EMSGSIZE; a frame that is not sent is counted by reason. */
+int dm_wire_send(struct dm_wire *w, const struct iovec *iov, int iovcnt);
+/**
+ * Look at the next frame without taking it: *frame stays valid until the next call on this wire.
+ * @return its length, 0 when there is none now.
+ */
+uint32_t dm_wire_peek(struct dm_wire *w, const uint8_t **frame);
+/** Take the frame that dm_wire_peek() showed. */
+void dm_wire_pop(struct dm_wire *w);
+void dm_wire_stats_get(const struct dm_wire *w, struct dm_wire_stats *stats);
+/** Period work (reconnect, generation); call at least every millisecond. */
+void dm_wire_tick(struct dm_wire *w, uint64_t now_ns);
+
+#endif /* DM_WIRE_H */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef LM_VIRTIO_H
+#define LM_VIRTIO_H
+
+/**
+ * @file
+ * Modern virtio-pci transport over lm_pci: registers, queues, notification, control queue.
+ *
+ * Source: Virtual I/O Device (VIRTIO) 1.3, sections 2, 4.1 and 5.1. Register layouts are in
+ * virtio_pci_if.h, ring layouts in virtio_ring_if.h, network formats in virtio_net_if.h.
+ * One thread at a time per device, except lm_virtio_notify(), which any thread may call.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lm_pci.h"
+
+struct lm_virtio_dev;
+
+/** Reads capabilities, checks bounds; takes no ownership of pci. */
+int lm_virtio_open(struct lm_pci *pci, struct lm_virtio_dev **dev);
+void lm_virtio_close(struct lm_virtio_dev *dev);
+
+uint16_t lm_virtio_device_id(const struct lm_virtio_dev *dev); /* 1 net, 2 block */
+uint16_t lm_virtio_num_queues(const struct lm_virtio_dev *dev);
+uint64_t lm_virtio_device_features(const struct lm_virtio_dev *dev); /* read once at open */
+
+/** Write 0 and wait until it reads 0. -ETIMEDOUT names nothing: the caller does. */
+int lm_virtio_reset(struct lm_virtio_dev *dev, uint64_t timeout_us);
+/** ACKNOWLEDGE, DRIVER, features, FEATURES_OK and its read-back. -ENOTSUP when refused. */
+int lm_virtio_negotiate(struct lm_virtio_dev *dev, uint64_t features);
+int lm_virtio_driver_ok(struct lm_virtio_dev *dev);
+int lm_virtio_status(struct lm_virtio_dev *dev, uint8_t *status);
+
+struct lm_virtio_queue_conf {
+	uint16_t size;
+	uint16_t vector; /* 0xffff: none */
+	uint64_t desc_iova;
+	uint64_t driver_iova; /* split: available ring */
+	uint64_t device_iova; /* split: used ring */
+};
+int lm_virtio_queue_max(struct lm_virtio_dev *dev, uint16_t queue, uint16_t *size);
+/** Program and enable. -EBUSY when enabled already; -ENXIO when the vector is refused. */
+int lm_virtio_queue_setup(struct lm_virtio_dev *dev, uint16_t queue,
+		const struct lm_virtio_queue_conf *conf);
+/** RING_RESET (feature bit 40): wait until the device lets go of the queue. */
+int lm_virtio_queue_reset(struct lm_virtio_dev *dev, uint16_t queue, uint64_t timeout_us);
+int lm_virtio_config_vector(struct lm_virtio_dev *dev, uint16_t vector);
+void lm_virtio_notify(struct lm_virtio_dev *dev, uint16_t queue);
+/** BAR, offset and length of a queue's notification page, for host notifiers. */
+int lm_virtio_notify_area(struct lm_virtio_dev *dev, uint16_t queue, unsigned int *bar,
+		uint64_t *offset, uint64_t *size_bytes);
+
+/** Consistent read under config_generation. */
+int lm_virtio_config_get(struct lm_virtio_dev *dev, uint32_t offset, void *buf, uint32_t len_bytes);
+int lm_virtio_config_set(struct lm_virtio_dev *dev, uint32_t offset, const void *buf,
+		uint32_t len_bytes);
+
+/**
+ * The driver's own control queue, in memory of its own. Set up between lm_virtio_negotiate() and
+ * lm_virtio_driver_ok(); commands need DRIVER_OK.
+ */
+struct lm_virtio_cvq;
+int lm_virtio_cvq_create(struct lm_virtio_dev *dev, uint16_t queue, struct lm_virtio_cvq **cvq);
+void lm_virtio_cvq_destroy(struct lm_virtio_cvq *cvq);
+/** Program the queue again after a device reset. */
+int lm_virtio_cvq_setup(struct lm_virtio_cvq *cvq);
+/** @return 0, -EIO when the device answers ERR, -ETIMEDOUT, -EPROTO on nonsense. */
+int lm_virtio_cvq_cmd(struct lm_virtio_cvq *cvq, uint8_t class, uint8_t cmd, const void *data,
+		uint32_t len_bytes, uint64_t timeout_us);
+
+#endif /* LM_VIRTIO_H */

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef VIRTIO_VDPA_RELAY_H
+#define VIRTIO_VDPA_RELAY_H
+
+/**
+ * @file
+ * Relay of one split virtqueue between the guest's ring and a shadow ring of our own.
+ *
+ * The guest's ring may start at any index; the device works on the shadow ring, which starts at
+ * 0. Descriptors (indirect tables too) are copied once, checked, and only then shown to the
+ * device; buffers stay where they are, in guest memory, at IOVA = guest-physical address.
+ * Chains go back to the guest in the order in which it made them available, so what is
+ * outstanding is always a suffix of the available ring, and the used index alone says where to
+ * go on (VIRTIO 1.3, 2.7; vhost-user GET_VRING_BASE).
+ *
+ * Pure: no vhost, no PCI, no syscalls, no locks. One thread at a time.
+ *
+ * Nothing in guest memory is trusted. The first broken rule stops the queue (error != NONE):
+ * both burst functions then return 0 for ever, and outstanding chains can still be completed.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lm_imap;
+struct lm_vhost_log;
+struct virtio_vdpa_relay;
+
+enum virtio_vdpa_relay_error {
+	VIRTIO_VDPA_RELAY_OK = 0,
+	VIRTIO_VDPA_RELAY_AVAIL_JUMP,     /* available index ran more than a ring ahead */
+	VIRTIO_VDPA_RELAY_BAD_HEAD,       /* head >= ring size */
+	VIRTIO_VDPA_RELAY_BAD_NEXT,       /* next >= ring or table size */
+	VIRTIO_VDPA_RELAY_LOOP,           /* chain longer than the ring */
+	VIRTIO_VDPA_RELAY_BAD_ADDR,       /* buffer or table outside guest memory */
+	VIRTIO_VDPA_RELAY_ZERO_LEN,
+	VIRTIO_VDPA_RELAY_BAD_ORDER,      /* readable descriptor after a writable one */
+	VIRTIO_VDPA_RELAY_BAD_INDIRECT,   /* nested, with NEXT, not negotiated, or length no multiple of 16 */
+	VIRTIO_VDPA_RELAY_TOO_LONG,       /* total length does not fit 32 bits */
+	VIRTIO_VDPA_RELAY_HEAD_BUSY,      /* head made available while outstanding */
+	VIRTIO_VDPA_RELAY_DEV_BAD_ID,     /* the device used an id it was not given */
+	VIRTIO_VDPA_RELAY_DEV_USED_JUMP,  /* the device's used index ran ahead */
+	VIRTIO_VDPA_RELAY_ERROR_MAX
+};
+/** One line in plain words. */
+const char *virtio_vdpa_relay_strerror(enum virtio_vdpa_relay_error error);
+
+struct virtio_vdpa_relay_conf {
+	/* guest side */
+	void *desc, *avail, *used;    /* host addresses, valid for size entries */
+	uint64_t used_gpa;            /* of the used ring, for the log */
+	uint16_t size;                /* power of two, <= 32768 */
+	uint16_t base;                /* next available index to take == used index */
+	bool event_idx;
+	bool indirect;
+	bool log_full;                /* do not trust used.len: log all writable bytes */
+	const struct lm_imap *mem;    /* guest-physical -> host address; outlives the relay's use */
+	struct lm_vhost_log *log;     /* NULL: never log */
+	/* device side */
+	void *shadow;                 /* virtio_vdpa_relay_shadow_size(size) bytes, zeroed */
+	uint64_t shadow_iova;
+};
+
+size_t virtio_vdpa_relay_shadow_size(uint16_t size);
+int virtio_vdpa_relay_create(const struct virtio_vdpa_relay_conf *conf,
+		struct virtio_vdpa_relay **relay);
+void virtio_vdpa_relay_destroy(struct virtio_vdpa_relay *r);
+
+/** Where the device finds the shadow ring. */
+void virtio_vdpa_relay_device_ring(const struct virtio_vdpa_relay *r, uint64_t *desc_iova,
+		uint64_t *avail_iova, uint64_t *used_iova);
+
+/** Guest -> device: take at most budget chains. @return chains taken. */
+unsigned int virtio_vdpa_relay_avail_burst(struct virtio_vdpa_relay *r, unsigned int budget);
+/** Device -> guest: give back at most budget chains, log what was written. @return chains. */
+unsigned int virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget);
+/** After avail bursts: must the device be notified? Clears the need. */
+bool virtio_vdpa_relay_need_kick(struct virtio_vdpa_relay *r);
+/** After used bursts: must the guest be interrupted? Clears the need. */
+bool virtio_vdpa_relay_need_call(struct virtio_vdpa_relay *r);
+
+/**
+ * Ask both sides to notify, then look once more. @return true when it is safe to sleep; false
+ * when there is work (notifications are suppressed again).
+ */
+bool virtio_vdpa_relay_sleep(struct virtio_vdpa_relay *r);
+/** Suppress notifications from both sides where the ring formats can. */
+void virtio_vdpa_relay_wake(struct virtio_vdpa_relay *r);
+
+/** Switch logging; affects completions from now on. Outstanding buffers are covered by quiesce. */
+void virtio_vdpa_relay_set_log(struct virtio_vdpa_relay *r, bool on);
+
+/**
+ * Put one readable buffer of the driver's own on the device's ring (announcements); its
+ * completion is not shown to the guest. -ENOSPC when the ring is full, -EBUSY while the last one
+ * is still outstanding.
+ */
+int virtio_vdpa_relay_inject(struct virtio_vdpa_relay *r, uint64_t iova, uint32_t len_bytes);
+
+/**
+ * The device has let go of the shadow ring: give back everything it completed, log every
+ * outstanding writable byte and both used-ring areas.
+ * @return the base for the next start: used index == next available index.
+ */
+uint16_t virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r);
+
+enum virtio_vdpa_relay_error virtio_vdpa_relay_error(const struct virtio_vdpa_relay *r);
+/** Chains the device holds. */
+unsigned int virtio_vdpa_relay_outstanding(const struct virtio_vdpa_relay *r);
+
+struct virtio_vdpa_relay_stats {
+	uint64_t avail_chains;
+	uint64_t avail_descs;
+	uint64_t used_chains;
+	uint64_t written_bytes;   /* as the device reported, after clamping */
+	uint64_t kicks;
+	uint64_t calls;
+	uint64_t logged_pages;    /* marks, repeats included */
+	uint64_t len_clamped;     /* used.len larger than what was writable */
+	uint64_t out_of_order;    /* completions that had to wait for an older one */
+	uint64_t full;            /* bursts cut because the shadow ring or table pool was full */
+	uint64_t injected;
+};
+void virtio_vdpa_relay_stats_get(const struct virtio_vdpa_relay *r,
+		struct virtio_vdpa_relay_stats *stats);
+
+/**
+ * What a device that worked on the guest's own ring left behind, after it let go: which of the
+ * chains made available are not used. Fills outstanding[] (at most size entries) with head ids in
+ * available order.
+ * @return their number; *holes counts used chains that lie after the first outstanding one;
+ * -ERANGE when the window no longer tells (reset and say so).
+ */
+int virtio_vdpa_ring_outstanding(const void *avail, const void *used, uint16_t size,
+		uint16_t *outstanding, unsigned int *holes);
+
+#endif /* VIRTIO_VDPA_RELAY_H */

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef LM_PCI_H
+#define LM_PCI_H
+
+/**
+ * @file
+ * One handle for a PCI function: configuration space, BARs, MSI-X, DMA, features and reset.
+ *
+ * This is the only code that knows whether the function is behind the kernel's VFIO or behind a
+ * vfio-user socket. Control calls are serialised inside and may come from any thread; BAR
+ * accesses through lm_pci_bar_ptr() and doorbells are lock-free where the BAR is mapped.
+ * All calls return 0 or -errno unless said otherwise; -ENOTCONN: the device's process is gone.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lm_pci;
+
+#define LM_PCI_NUM_BARS 6
+#define LM_PCI_PROT_READ 0x1u
+#define LM_PCI_PROT_WRITE 0x2u
+
+struct lm_pci_params {
+	const char *name;     /* used in messages; copied */
+	uint32_t timeout_ms;  /* per control request; 0: 5000 */
+};
+
+int lm_pci_open_vfio_user(const char *socket_path, const struct lm_pci_params *params,
+		struct lm_pci **pci);
+void lm_pci_close(struct lm_pci *pci);
+const char *lm_pci_name(const struct lm_pci *pci);
+/** Readable when the transport has lost the device (vfio-user: hang-up); -1 when it cannot tell. */
+int lm_pci_event_fd(const struct lm_pci *pci);
+/** Handle a readable event fd. @return 0, or -ENOTCONN when the device is gone. */
+int lm_pci_event_process(struct lm_pci *pci);
+bool lm_pci_alive(const struct lm_pci *pci);
+
+int lm_pci_config_read(struct lm_pci *pci, uint32_t offset, void *buf, uint32_t len_bytes);
+int lm_pci_config_write(struct lm_pci *pci, uint32_t offset, const void *buf, uint32_t len_bytes);
+/** First capability with this id at or after start (0: from the list's head); 0 when none. */
+uint8_t lm_pci_find_cap(struct lm_pci *pci, uint8_t cap_id, uint8_t start);
+int lm_pci_bus_master(struct lm_pci *pci, bool enable);
+
+uint64_t lm_pci_bar_size(const struct lm_pci *pci, unsigned int bar);
+/** Aligned access of 1, 2, 4 or 8 bytes, by mapping or by message. */
+int lm_pci_bar_read(struct lm_pci *pci, unsigned int bar, uint64_t offset, void *buf,
+		uint32_t len_bytes);
+int lm_pci_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
+		uint32_t len_bytes);
+/** NULL when any part is not mapped. */
+volatile void *lm_pci_bar_ptr(struct lm_pci *pci, unsigned int bar, uint64_t offset,
+		uint64_t len_bytes);
+/** fd and offset with which another process may map part of a BAR; -ENOTSUP when it cannot. */
+int lm_pci_bar_fd(struct lm_pci *pci, unsigned int bar, uint64_t offset, uint64_t len_bytes,
+		uint64_t *fd_offset);
+
+/**
+ * A doorbell resolved once: an eventfd where the device offers one for this offset, else a
+ * store to mapped memory, else a posted register write. Lock-free; safe from any thread.
+ */
+struct lm_pci_doorbell {
+	struct lm_pci *pci;
+	volatile void *addr; /* mapped */
+	int eventfd;         /* -1 when unused */
+	uint32_t bar;
+	uint32_t width_bytes; /* 2 or 4 */
+	uint64_t offset;
+};
+int lm_pci_doorbell_init(struct lm_pci *pci, unsigned int bar, uint64_t offset,
+		uint32_t width_bytes, struct lm_pci_doorbell *db);
+void lm_pci_doorbell_ring(const struct lm_pci_doorbell *db, uint32_t value);
+
+/** MSI-X. Number of vectors; 0 when the function has none. */
+uint32_t lm_pci_irq_count(const struct lm_pci *pci);
+/** Bind eventfds to [first, first + count); an entry of -1 unbinds. Others keep their binding. */
+int lm_pci_irq_set(struct lm_pci *pci, uint32_t first, uint32_t count, const int *eventfds);
+int lm_pci_irq_disable(struct lm_pci *pci);
+
+/** IOVA apertures the device can reach, in order; -ENOENT past the last. */
+int lm_pci_iova_range(const struct lm_pci *pci, unsigned int index, uint64_t *first,
+		uint64_t *last);
+uint64_t lm_pci_page_size(const struct lm_pci *pci);
+
+/** Memory for DMA: fd + fd_offset for vfio-user, vaddr for the kernel; give both where known. */
+struct lm_pci_dma {
+	uint64_t iova;
+	uint64_t size_bytes;
+	void *vaddr;
+	int fd; /* -1: none (vfio-user then refuses by name) */
+	uint64_t fd_offset;
+	uint32_t prot;
+};
+int lm_pci_dma_map(struct lm_pci *pci, const struct lm_pci_dma *dma);
+int lm_pci_dma_unmap(struct lm_pci *pci, uint64_t iova, uint64_t size_bytes);
+
+/**
+ * Make the set of *foreign* mappings (a VM's memory) equal to regions[]: what is mapped already,
+ * also as part of a larger mapping of the same file (st_dev, st_ino, offset), is left alone, what
+ * is no longer wanted is unmapped, the rest is mapped. Mappings made by lm_pci_dma_map() are not
+ * touched. On failure nothing but what was common stays mapped.
+ * mapped_pages and kept_pages (4 KiB) may be NULL.
+ */
+int lm_pci_mem_sync(struct lm_pci *pci, const struct lm_pci_dma *regions, unsigned int nb_regions,
+		uint64_t *mapped_pages, uint64_t *kept_pages);
+/** Map a guest's memory file before it is announced; SPEC is FILE[@IOVA[,SIZE[,OFFSET]]]. */
+int lm_pci_premap(struct lm_pci *pci, const char *spec);
+
+/** A device whose memory this process allocates: memfd, mapped at vaddr and at iova. */
+struct lm_pci_mem {
+	void *vaddr;
+	uint64_t iova;
+	uint64_t size_bytes;
+	int fd;
+};
+/** Zeroed, page aligned, placed below the top of the highest aperture. */
+int lm_pci_mem_alloc(struct lm_pci *pci, uint64_t size_bytes, struct lm_pci_mem *mem);
+void lm_pci_mem_free(struct lm_pci *pci, struct lm_pci_mem *mem);
+
+int lm_pci_reset(struct lm_pci *pci);
+/** VFIO_DEVICE_FEATURE; see lm_vu_client_feature(). */
+int lm_pci_feature(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_len_bytes,
+		uint32_t out_max_bytes);
+
+#endif /* LM_PCI_H */

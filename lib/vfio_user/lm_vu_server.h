@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef LM_VU_SERVER_H
+#define LM_VU_SERVER_H
+
+/**
+ * @file
+ * vfio-user server: presents one PCI function on a UNIX socket to one client at a time.
+ *
+ * Event-loop friendly and single-threaded: the owner polls lm_vu_server_fd() and calls
+ * lm_vu_server_process(); callbacks run inside that call. Everything that the client sends is
+ * checked here; a callback sees only offsets, lengths and states that are in range.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lm_vu_client.h" /* struct lm_vu_area, lm_vu_range */
+#include "lm_vu_proto.h"
+
+struct lm_vu_server;
+
+struct lm_vu_region_conf {
+	uint64_t size_bytes; /* 0: no such region */
+	uint32_t flags;      /* LM_VU_REGION_F_READ, _WRITE; _MMAP with fd and areas */
+	int fd;              /* owned by the caller, stays open; -1: trapped */
+	uint64_t fd_offset;
+	const struct lm_vu_area *areas; /* nb_areas 0 with _MMAP: the whole region */
+	uint32_t nb_areas;
+	const struct lm_vu_ioeventfd *ioeventfds; /* fds owned by the caller */
+	uint32_t nb_ioeventfds;
+};
+
+struct lm_vu_server_ops {
+	/** 0 or -errno; region has been checked, offset + len lies inside it. */
+	int (*region_read)(void *ctx, uint32_t region, uint64_t offset, void *buf, uint32_t len_bytes);
+	int (*region_write)(void *ctx, uint32_t region, uint64_t offset, const void *buf,
+			uint32_t len_bytes);
+	int (*reset)(void *ctx);
+	/** Optional. After a map; before an unmap, so that cached pointers can be dropped. */
+	void (*dma_mapped)(void *ctx, uint64_t iova, uint64_t size_bytes, uint32_t prot);
+	void (*dma_unmapping)(void *ctx, uint64_t iova, uint64_t size_bytes);
+	/** Optional. Vectors were bound or unbound. */
+	void (*irqs_changed)(void *ctx, uint32_t index);
+	void (*connected)(void *ctx);
+	void (*disconnected)(void *ctx, const char *why);
+
+	/** Optional migration; all or none. States are VFIO's (linux/vfio.h). */
+	uint64_t (*mig_flags)(void *ctx);
+	int (*mig_state_get)(void *ctx, uint32_t *state);
+	int (*mig_state_set)(void *ctx, uint32_t state);
+	int (*mig_read)(void *ctx, void *buf, uint32_t len_bytes); /* bytes, 0 end, -errno */
+	int (*mig_write)(void *ctx, const void *buf, uint32_t len_bytes);
+	int (*mig_precopy_info)(void *ctx, uint32_t *flags, uint64_t *initial, uint64_t *dirty);
+	int (*mig_data_size)(void *ctx, uint64_t *bytes);
+
+	/** Optional DMA logging; all or none. */
+	int (*log_start)(void *ctx, const struct lm_vu_range *ranges, uint32_t nb_ranges,
+			uint64_t *page_size_bytes);
+	int (*log_stop)(void *ctx);
+	int (*log_report)(void *ctx, uint64_t iova, uint64_t length_bytes,
+			uint64_t page_size_bytes, uint64_t *bitmap);
+};
+
+struct lm_vu_server_conf {
+	const char *path;
+	struct lm_vu_region_conf regions[LM_VU_NUM_REGIONS];
+	uint32_t irq_counts[LM_VU_NUM_IRQS];
+	uint32_t max_dma_maps; /* 0: 1024 */
+	const struct lm_vu_server_ops *ops;
+	void *ctx;
+};
+
+/** Listens at once; refuses a path where another server answers, replaces a stale socket. */
+int lm_vu_server_create(const struct lm_vu_server_conf *conf, struct lm_vu_server **server);
+void lm_vu_server_destroy(struct lm_vu_server *s);
+
+/** One epoll fd for listening and connection: readable when process() has work. */
+int lm_vu_server_fd(const struct lm_vu_server *s);
+/** Handle what has arrived, without blocking. @return messages handled, or -errno on a fatal error. */
+int lm_vu_server_process(struct lm_vu_server *s);
+bool lm_vu_server_connected(const struct lm_vu_server *s);
+const struct lm_vu_caps *lm_vu_server_caps(const struct lm_vu_server *s);
+
+/**
+ * Device view of memory: a pointer to [iova, iova + len) if it lies in one mapping that has an
+ * fd and the rights in prot, else NULL. Valid until dma_unmapping or disconnection.
+ */
+void *lm_vu_server_dma_ptr(struct lm_vu_server *s, uint64_t iova, uint64_t len_bytes, uint32_t prot);
+/** As above, but *len_bytes is cut to what is contiguous from iova. */
+void *lm_vu_server_dma_span(struct lm_vu_server *s, uint64_t iova, uint64_t *len_bytes,
+		uint32_t prot);
+/** Message-mode DMA for mappings without an fd; waits for the client within its deadline. */
+int lm_vu_server_dma_read(struct lm_vu_server *s, uint64_t iova, void *buf, uint32_t len_bytes);
+int lm_vu_server_dma_write(struct lm_vu_server *s, uint64_t iova, const void *buf,
+		uint32_t len_bytes);
+
+/** Signal a vector; false when nothing is bound to it. */
+bool lm_vu_server_irq_trigger(struct lm_vu_server *s, uint32_t index, uint32_t vector);
+
+#endif /* LM_VU_SERVER_H */
