@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Static checks over everything that git tracks; prints findings, exits 1 when there is one.
+
+set -u
+
+BUILD=${BUILD:-build}
+bad=0
+
+report()
+{
+	printf 'lint: %s\n' "$1" >&2
+	bad=1
+}
+
+# Every source file says its licence in the first two lines.
+for f in $(git ls-files '*.c' '*.h' '*.py' '*.sh' '*meson.build' GNUmakefile); do
+	head -n 2 "$f" | grep -q SPDX-License-Identifier || report "$f: no SPDX line"
+done
+
+# Lengths: files up to 800 lines, lines up to 100 columns (a tab is 8).
+for f in $(git ls-files '*.c' '*.h' '*.py' '*.sh'); do
+	n=$(wc -l <"$f")
+	[ "$n" -le 800 ] || report "$f: $n lines"
+	expand "$f" | awk -v f="$f" 'length($0) > 100 { print f ":" NR ": " length($0) " columns"; r = 1 }
+		END { exit r }' || bad=1
+done
+
+# Words that DPDK's checkpatches rejects, in what links into applications.
+words='RTE_LOG\(|rte_panic|rte_exit|rte_atomic[0-9]|rte_smp_[rw]*mb|__sync_|__atomic_|__attribute__'
+words="$words|__builtin_|__rte_always_inline|pthread_create|pthread_join|RTE_LOG_REGISTER\\("
+words="$words|[^a-z]printf\\(|perror\\(|fprintf\\((stdout|stderr)|%ll?[dux]|#pragma|__typeof__"
+git grep -nE "$words" -- 'lib/*.c' 'lib/*.h' 'drivers/*.c' 'drivers/*.h' && report 'rejected words'
+git grep -nE 'LM_DPDK_GE|RTE_VERSION' -- '*.c' '*.h' ':!compat/*' && report 'version test outside compat/'
+git grep -nE '//' -- '*.c' '*.h' | grep -vE 'https?://|"[^"]*//|/\*.*//' && report 'C++ comments'
+
+if command -v codespell >/dev/null; then
+	git ls-files | grep -v '^test/fuzz/corpus' | xargs codespell -q 3 -L 'ba,nd,te,inout,fo' || bad=1
+fi
+if command -v shellcheck >/dev/null; then
+	git ls-files '*.sh' .ci/run | xargs shellcheck || bad=1
+fi
+sources=$(git ls-files 'lib/*.c' 'drivers/*.c' 'app/*.c')
+if command -v cppcheck >/dev/null; then
+	# shellcheck disable=SC2086
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j 2 \
+		--enable=warning,portability --suppress=missingInclude \
+		--suppress=unknownMacro --suppress=unusedStructMember \
+		-Ilib/vfio_user -Ilib/pciaccess -Ilib/migration -Idrivers/common/virtio -Icompat \
+		$sources || bad=1
+fi
+if command -v clang-tidy >/dev/null && [ -f "$BUILD/compile_commands.json" ]; then
+	# shellcheck disable=SC2086
+	clang-tidy --quiet -p "$BUILD" $sources 2>/dev/null |
+		grep -E 'warning:|error:' && bad=1
+fi
+[ $bad -eq 0 ] && echo 'lint: clean'
+exit $bad

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Run the suites and close with one line that counts everything:
+#
+#   devtools/run-tests.sh fast|all [BUILD]
+
+set -u
+
+LEVEL=${1:-fast}
+BUILD=${2:-build}
+PYTHON=${PYTHON:-/usr/bin/python3}
+CACHE=${DPDK_LM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dpdk-lm}
+SOURCE=${DPDK_SOURCE:-$CACHE/dpdk}
+DPDK_LM_BUILD=$(mkdir -p "$BUILD" && cd "$BUILD" && pwd)
+export DPDK_LM_BUILD
+mkdir -p "$BUILD/results"
+rm -f "$BUILD"/results/*.xml
+
+say()
+{
+	printf '\n== %s (%s s so far)\n' "$*" "$(($(date +%s) - began))"
+}
+
+configure()
+{
+	if [ -f "$1/build.ninja" ]; then
+		meson configure "$1" -Dtests=enabled >/dev/null
+	else
+		# shellcheck disable=SC2086
+		meson setup "$1" -Ddpdk_source="$SOURCE" -Dtests=enabled ${MESON_FLAGS:-}
+	fi
+}
+
+pytests()
+{
+	suite=$1
+	shift
+	say "$suite"
+	"$PYTHON" -m pytest -p no:cacheprovider -q -ra --junitxml="$BUILD/results/$suite.xml" "$@"
+	rc=$?
+	[ $rc -eq 0 ] || failed="$failed $suite"
+}
+
+began=$(date +%s)
+failed=
+configure "$BUILD" && ninja -C "$BUILD" || exit 1
+
+say unit
+meson test -C "$BUILD" --no-rebuild --suite unit --print-errorlogs || failed="$failed unit"
+cp "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/results/unit.xml" 2>/dev/null
+
+pytests py test/py
+if [ "$LEVEL" = all ]; then
+	pytests qemu test/qemu --migrations 50
+	say bench
+	meson test -C "$BUILD" --no-rebuild --benchmark --verbose || failed="$failed bench"
+	devtools/sanitize.sh build-asan || failed="$failed sanitizers"
+	devtools/fuzz.sh build-fuzz 60 || failed="$failed fuzz"
+	devtools/lint.sh || failed="$failed lint"
+else
+	pytests qemu test/qemu
+fi
+
+"$PYTHON" devtools/count_tests.py "$BUILD"/results/*.xml || failed="$failed counts"
+printf '%s s' "$(($(date +%s) - began))"
+[ -z "$failed" ] && echo && exit 0
+printf '; FAILED:%s\n' "$failed"
+exit 1
