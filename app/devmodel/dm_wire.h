@@ -31,19 +31,35 @@ struct dm_wire_stats {
 	uint64_t rx_dropped_size;
 };
 
+/**
+ * A wire belongs to one thread. A link's missing peer is no error.
+ *
+ * @return 0; -EINVAL: not a specification; -ENAMETOOLONG: path; -EADDRINUSE: somebody listens
+ *   there; -ENOMEM; or what socket(), bind() or epoll_create1() gave.
+ */
 int dm_wire_open(const char *spec, struct dm_wire **wire);
+/** A listening wire's path is removed. NULL is allowed. */
 void dm_wire_close(struct dm_wire *w);
-/** Readable when dm_wire_recv() may have a frame; -1: poll it. */
+/**
+ * Readable when there is something to do: a frame, a new peer, a peer's end. Call dm_wire_tick()
+ * once and dm_wire_peek()/dm_wire_pop() until there is no frame before waiting on it: frames are
+ * fetched in batches. The fd stays the same for the wire's life; -1: poll it.
+ */
 int dm_wire_fd(const struct dm_wire *w);
 bool dm_wire_link_up(const struct dm_wire *w);
-/** 0, or -ENOLINK, -EAGAIN (full), -EMSGSIZE; a frame that is not sent is counted by reason. */
+/**
+ * Never blocks. The buffers are the caller's again on return.
+ *
+ * @return 0, or -ENOLINK, -EAGAIN (full), -EMSGSIZE (empty or above DM_FRAME_MAX); a frame that is
+ *   not sent is counted by reason.
+ */
 int dm_wire_send(struct dm_wire *w, const struct iovec *iov, int iovcnt);
 /**
  * Look at the next frame without taking it: *frame stays valid until the next call on this wire.
  * @return its length, 0 when there is none now.
  */
 uint32_t dm_wire_peek(struct dm_wire *w, const uint8_t **frame);
-/** Take the frame that dm_wire_peek() showed. */
+/** Take the frame that dm_wire_peek() showed; nothing when it showed none. */
 void dm_wire_pop(struct dm_wire *w);
 void dm_wire_stats_get(const struct dm_wire *w, struct dm_wire_stats *stats);
 /** Period work (reconnect, generation); call at least every millisecond. */
