@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where every frame went: sent = received + drops by named reason, and nothing unexplained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .control import settle
+from .testbed import Testbed
+
+Counters = dict[str, int]
+
+# Of a back end's figures, those that count frames which ended there.
+BACKEND_DROPS = ("drop",)
+
+
+@dataclass
+class Frames:
+    """The account of one run of the generator."""
+
+    sent: int = 0
+    received: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    corrupt: int = 0
+    dropped: Counters = field(default_factory=dict)
+
+    @property
+    def unexplained(self) -> int:
+        return self.sent - self.received - sum(self.dropped.values())
+
+    def as_json(self) -> dict[str, Any]:
+        return {"sent": self.sent, "received": self.received, "duplicated": self.duplicated,
+                "reordered": self.reordered, "corrupt": self.corrupt,
+                "dropped": {k: v for k, v in sorted(self.dropped.items()) if v},
+                "unexplained": self.unexplained}
+
+
+def _flat(prefix: str, figures: dict[str, Any], out: Counters) -> None:
+    for key, value in figures.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            continue
+        out[f"{prefix}{key}"] = value
+
+
+def drop_counters(testbed: Testbed) -> Counters:
+    """Every counter in the testbed that says 'a frame ended here'."""
+    out: Counters = {}
+    assert testbed.traffic_control is not None
+    _flat("traffic.", testbed.traffic_control.stats().get("drops", {}), out)
+    for side in testbed.sides.values():
+        if side.model_control is not None:
+            stats = side.model_control.stats()
+            _flat(f"model {side.name}.", stats.get("drops", {}), out)
+            wire = {k: v for k, v in stats.get("wire", {}).items() if "_dropped_" in k}
+            _flat(f"model {side.name}.wire_", wire, out)
+        if side.telemetry is not None:
+            figures = side.telemetry.get(f"/lm/stats,{side.device}") or {}
+            drops = {k: v for k, v in figures.items() if any(w in k for w in BACKEND_DROPS)}
+            _flat(f"back end {side.name}.", drops, out)
+        if side.guest is not None and side.guest.monitor().cmd("query-status")["running"]:
+            stats = side.guest.stats()
+            _flat("guest.", stats.get("drops", {}), out)
+            nic = {k: v for k, v in stats.get("nic", {}).items()
+                   if k.endswith(("_errors", "_dropped"))}
+            _flat("guest.nic_", nic, out)
+    return out
+
+
+def quiet(testbed: Testbed, timeout: float = 10.0) -> dict[str, Any]:
+    """Wait until nothing is in flight (the generator is stopped); the traffic's last word."""
+    control = testbed.traffic_control
+    assert control is not None
+
+    def counters() -> tuple[Any, ...]:
+        stats = control.stats()
+        models = tuple((m["rx_frames"], m["tx_frames"], sum(m["drops"].values()))
+                       for m in (s.model_control.stats() for s in testbed.sides.values()
+                                 if s.model_control is not None))
+        return (stats["sent"], stats["received"], models)
+
+    settle(counters, timeout, "frames in flight to settle")
+    return control.stats()
+
+
+class Account:
+    """One run: begin() with nothing in flight, end() when the generator has been stopped."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        self._before: Counters = {}
+        self.last: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        control = self.testbed.traffic_control
+        assert control is not None
+        quiet(self.testbed)
+        control.request("reset")
+        self._before = drop_counters(self.testbed)
+        control.request("start")
+
+    def end(self, stop: bool = True) -> Frames:
+        control = self.testbed.traffic_control
+        assert control is not None
+        if stop:
+            control.request("stop")
+        self.last = quiet(self.testbed)
+        after = drop_counters(self.testbed)
+        dropped = {key: value - self._before.get(key, 0) for key, value in after.items()}
+        return Frames(self.last["sent"], self.last["received"], self.last["duplicated"],
+                      self.last["reordered"], self.last["corrupt"], dropped)
+
+
+def violations(testbed: Testbed) -> tuple[int, dict[str, int]]:
+    """Rules that a driver broke, as the models saw it."""
+    total = 0
+    rules: dict[str, int] = {}
+    for side in testbed.sides.values():
+        if side.model_control is None:
+            continue
+        stats = side.model_control.stats()
+        total += stats["violations"]
+        for rule, count in stats.get("violation_list", {}).items():
+            rules[f"{side.name}: {rule}"] = count
+    return total, rules

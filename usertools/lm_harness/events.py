@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One timeline from three witnesses: QEMU, the back ends, the traffic."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from .migrate import Migration
+
+MODE_EVENT = re.compile(r"^queue (\d+) (direct|relay[a-z-]*|tracked|stopped|off)")
+
+
+@dataclass
+class Event:
+    """Milliseconds since the migration was asked for."""
+
+    t_ms: float
+    who: str
+    phase: str
+    what: str
+    bytes: int = 0
+    error: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"t_ms": round(self.t_ms, 3), "who": self.who, "event": self.what}
+        if self.phase:
+            out["phase"] = self.phase
+        if self.bytes:
+            out["bytes"] = self.bytes
+        if self.error:
+            out["error"] = self.error
+        return out
+
+
+def merge(migration: Migration, timelines: dict[str, list[dict[str, Any]]],
+          switches: list[dict[str, Any]]) -> list[Event]:
+    """All events of one migration in their order; what a back end did long before is left out."""
+    begin = migration.begin_ns
+    out: list[Event] = []
+    for t_ns, who, what in migration.events:
+        out.append(Event((t_ns - begin) / 1e6, f"qemu {who}", "", what))
+    for side, events in timelines.items():
+        for e in events:
+            t_ms = (int(e["t_ns"]) - begin) / 1e6
+            if t_ms >= 0:
+                out.append(Event(t_ms, f"back end {side}", str(e.get("phase", "")),
+                                 str(e.get("event", "")), int(e.get("bytes", 0)),
+                                 int(e.get("error", 0))))
+    for s in switches:
+        t_ms = (int(s["t_ns"]) - begin) / 1e6
+        if t_ms >= 0:
+            out.append(Event(t_ms, "switch", "", f"{s['from']} -> {s['to']} by {s['by']}"))
+    out.sort(key=lambda e: e.t_ms)
+    return out
+
+
+def phases(migration: Migration, events: list[Event]) -> list[dict[str, Any]]:
+    """QEMU's phases, and every begin/end pair of the back ends."""
+    out: list[dict[str, Any]] = []
+
+    def add(name: str, who: str, begin_ms: float, end_ms: float, count: int = 0) -> None:
+        out.append({"name": name, "who": who, "begin_ms": round(begin_ms, 3),
+                    "ms": round(end_ms - begin_ms, 3), "bytes": count})
+
+    at = {(e.who, e.what): e.t_ms for e in reversed(events) if e.who.startswith("qemu")}
+    stop = at.get(("qemu source", "STOP"))
+    done = at.get(("qemu source", "migration completed"))
+    resume = at.get(("qemu destination", "RESUME"))
+    if stop is not None:
+        add("pre-copy", "qemu", 0.0, stop)
+        if done is not None:
+            add("stop and copy", "qemu", stop, done)
+        if resume is not None:
+            add("guest stands still", "qemu", stop, resume)
+    begun: dict[tuple[str, str], float] = {}
+    for e in events:
+        if not e.who.startswith("back end"):
+            continue
+        if e.what == "begin":
+            begun[(e.who, e.phase)] = e.t_ms
+        elif e.what == "end" and (e.who, e.phase) in begun:
+            add(e.phase, e.who, begun.pop((e.who, e.phase)), e.t_ms, e.bytes)
+    for e in events:
+        if e.who == "switch" and stop is not None:
+            add("stop to first frame from the destination", "switch", stop, e.t_ms)
+            break
+    out.sort(key=lambda p: p["begin_ms"])
+    return out
+
+
+def modes(events: list[Event]) -> list[dict[str, Any]]:
+    """Which queue was driven how, from when on."""
+    out = []
+    for e in events:
+        match = MODE_EVENT.match(e.what)
+        if match and e.who.startswith("back end"):
+            out.append({"t_ms": round(e.t_ms, 3), "side": e.who.removeprefix("back end "),
+                        "queue": int(match.group(1)), "mode": match.group(2)})
+    return out

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The demo's report: checks, JSON (doc/demo-report.md), and the table on the screen."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from .events import modes, phases
+from .ram import RamResult
+from .scenario import CONTROL_ONE_IN, Run
+from .screen import Screen, si_bytes
+
+SCHEMA = 1
+NONZERO_PAGES_MIN = 1000  # a booted guest has far more; fewer means that the wrong file was read
+
+
+@dataclass
+class Check:
+    """One statement that must hold."""
+
+    name: str
+    ok: bool
+    detail: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+
+
+def total_frames(runs: list[Run]) -> dict[str, Any]:
+    """The account of all runs together."""
+    out: dict[str, Any] = {"sent": 0, "received": 0, "duplicated": 0, "reordered": 0,
+                           "corrupt": 0, "dropped": {}, "unexplained": 0}
+    for run in runs:
+        for key, value in run.frames.as_json().items():
+            if key == "dropped":
+                for reason, count in value.items():
+                    out["dropped"][reason] = out["dropped"].get(reason, 0) + count
+            else:
+                out[key] += value
+    return out
+
+
+def dirty_pages(runs: list[Run]) -> dict[str, int]:
+    """Figures of the back ends about dirty pages, at the end of the first migration."""
+    out: dict[str, int] = {}
+    for name, value in runs[0].figures.get(runs[0].source, {}).items():
+        if "dirty" in name or ("log" in name and "page" in name):
+            out[name] = value
+    return out
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def checks(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[str, int]]
+           ) -> list[Check]:
+    """All that must hold for 'pass'."""
+    frames = total_frames(runs)
+    out = [Check("every frame is explained", frames["unexplained"] == 0,
+                 f"{frames['sent']} sent, {frames['received']} received, "
+                 f"{sum(frames['dropped'].values())} dropped by name, "
+                 f"{frames['unexplained']} unexplained")]
+    for kind in ("corrupt", "duplicated", "reordered"):
+        out.append(Check(f"no frame {kind}", frames[kind] == 0, f"{frames[kind]}"))
+    out.append(Check("frames flowed", all(r.frames.received > 0 for r in runs),
+                     ", ".join(str(r.frames.received) for r in runs)))
+    for run in runs:
+        if run.ram is not None:
+            out.append(Check("guest memory is equal", run.ram.different == 0,
+                             f"{run.ram.different} of {run.ram.pages} pages differ"))
+            out.append(Check("the comparison saw a guest", run.ram.nonzero >= NONZERO_PAGES_MIN,
+                             f"{run.ram.nonzero} pages hold data"))
+    if not any(run.ram is not None for run in runs):
+        out.append(Check("guest memory is equal", False, "no migration was held for comparison"))
+    out.append(Check("the negative control is caught", control is not None
+                     and control.different > 0,
+                     "not run" if control is None else
+                     f"{control.different} pages differ when marks are forgotten"))
+    marked = sum(dirty_pages(runs).values()) if runs else 0
+    out.append(Check("the back end marked pages", marked > 0, f"{marked}"))
+    out.append(Check("models saw no rule broken", broken[0] == 0,
+                     ", ".join(f"{k} {v}" for k, v in broken[1].items()) or "0"))
+    return out
+
+
+def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[str, int]],
+          config: dict[str, Any], error: str = "") -> dict[str, Any]:
+    """The whole report as one object."""
+    held = [r for r in runs if r.ram is not None]
+    timed = [r for r in runs if r.ram is None]
+    out: dict[str, Any] = {"schema": SCHEMA, "result": "fail", "error": error, "config": config,
+                           "host": {"machine": platform.machine(), "kernel": platform.release()}}
+    verdicts = checks(runs, control, broken) if runs else []
+    failed = [c.name for c in verdicts if not c.ok]
+    if error:
+        failed.insert(0, "the demo ran to its end")
+    out["failed_checks"] = failed
+    out["checks"] = [c.as_json() for c in verdicts]
+    if timed:
+        first = timed[0]
+        out |= {"total_ms": first.migration.total_ms, "downtime_ms": first.migration.downtime_ms,
+                "blackout_ms": first.blackout_ms,
+                "switch_gap_us": first.traffic.get("switch_gap_us", 0),
+                "phases": phases(first.migration, first.events), "modes": modes(first.events),
+                "dirty_pages": dirty_pages(timed), "samples": first.samples}
+        out["spread"] = {
+            "migrations": len(timed),
+            "total_ms": spread([r.migration.total_ms for r in timed]),
+            "downtime_ms": spread([r.migration.downtime_ms for r in timed]),
+            "blackout_ms": spread([r.blackout_ms for r in timed]),
+            "switch_gap_us": spread([r.traffic.get("switch_gap_us", 0) for r in timed])}
+    if runs:
+        out["frames"] = total_frames(runs)
+    if held and held[-1].ram is not None:
+        out["ram"] = held[-1].ram.as_json()
+    if control is not None:
+        out["negative_control"] = {"drop_one_in": CONTROL_ONE_IN, **control.as_json()}
+    out["model_violations"] = {"total": broken[0], "list": broken[1]}
+    out["migrations"] = [r.as_json() for r in runs]
+    if not failed and runs:
+        out["result"] = "pass"
+    return out
+
+
+def _ms(value: Any) -> str:
+    return f"{value:g} ms"
+
+
+def _range(report: dict[str, Any], key: str, unit: str, scale: float = 1.0) -> str:
+    s = report["spread"]
+    value = f"{s[key]['median'] * scale:g} {unit}"
+    if s["migrations"] > 1:
+        value += (f" (median of {s['migrations']}; {s[key]['min'] * scale:g} to "
+                  f"{s[key]['max'] * scale:g})")
+    return value
+
+
+def show(report: dict[str, Any], screen: Screen) -> None:
+    """The table at the end; what failed comes first."""
+    if report["failed_checks"]:
+        screen.line()
+        screen.line("FAILED: " + "; ".join(report["failed_checks"]), "red", "bold")
+        if report["error"]:
+            screen.line("  " + report["error"], "red")
+    if "total_ms" in report:
+        ram = report["migrations"][0]["ram_bytes"]
+        screen.table("Migration", [
+            ("total", _range(report, "total_ms", "ms")),
+            ("downtime (QEMU)", _range(report, "downtime_ms", "ms")),
+            ("blackout (frames)", _range(report, "blackout_ms", "ms")),
+            ("switch gap", _range(report, "switch_gap_us", "ms", 0.001)),
+            ("RAM sent", f"{si_bytes(ram.get('transferred', 0))} in "
+                         f"{ram.get('dirty-sync-count', 0)} rounds")])
+        screen.table("Phases (ms after the start)", [
+            (f"{p['who']}: {p['name']}", f"{p['begin_ms']:9.1f}  + {p['ms']:.1f}")
+            for p in report["phases"]])
+        screen.table("Modes", [
+            (f"{m['t_ms']:9.1f} ms", f"side {m['side']} queue {m['queue']}: {m['mode']}")
+            for m in report["modes"]])
+    if "frames" in report:
+        frames = report["frames"]
+        rows = [(k, str(frames[k])) for k in ("sent", "received", "duplicated", "reordered",
+                                              "corrupt")]
+        rows += [(f"dropped: {k}", str(v)) for k, v in frames["dropped"].items()]
+        rows.append(("unexplained", str(frames["unexplained"])))
+        screen.table("Frames (all runs)", rows)
+    proof = []
+    if "ram" in report:
+        r = report["ram"]
+        proof.append(("RAM compared", f"{r['pages']} pages ({r['nonzero']} hold data), "
+                                      f"{r['different']} different"))
+    if "negative_control" in report:
+        c = report["negative_control"]
+        proof.append(("negative control", f"1 page in {c['drop_one_in']} forgotten: "
+                                          f"{c['different']} different"))
+    proof.append(("model violations", str(report["model_violations"]["total"])))
+    screen.table("Proof", proof)
+    screen.table("Checks", [("ok" if c["ok"] else "FAILED", f"{c['name']} ({c['detail']})")
+                            for c in report["checks"]])

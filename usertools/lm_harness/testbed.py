@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Two hosts in one temporary directory: models, back ends, guests, and the traffic between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .base import HarnessError
+from .control import Control, Telemetry
+from .guest import Guest, GuestSpec
+from .process import Process
+
+READY_S = 20.0
+
+
+@dataclass
+class Config:
+    """What a testbed is made of."""
+
+    build_dir: Path
+    log_dir: Path
+    queues: int = 1
+    rate: int = 2000
+    frame_size: str = "64-1400"
+    flows: int = 16
+    memory_mib: int = 256
+    mac: str = "52:54:00:4c:4d:01"
+    device_options: str = ""
+    model_options: tuple[str, ...] = ()
+    devargs: str = ""
+    premap: bool = False
+    sides: tuple[str, ...] = ("A", "B")
+
+    def program(self, name: str) -> Path:
+        for folder in ("app/devmodel", "app/traffic", "app/test-lm", "app"):
+            path = self.build_dir / folder / name
+            if path.is_file():
+                return path
+        raise HarnessError(f"no {name} in {self.build_dir}; run 'ninja -C {self.build_dir}'")
+
+
+@dataclass
+class Side:
+    """One host."""
+
+    name: str
+    directory: Path
+    model: Process | None = None
+    model_control: Control | None = None
+    backend: Process | None = None
+    telemetry: Telemetry | None = None
+    guest: Guest | None = None
+    generation: int = 0
+    device: str = field(default="")
+
+    def path(self, kind: str) -> Path:
+        return self.directory / f"{self.name}.{kind}"
+
+
+class Testbed:
+    """A context: whatever was started is gone when it is left, whatever happened."""
+
+    __test__ = False  # not a pytest class
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._stack = ExitStack()
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.directory = Path(tempfile.mkdtemp(prefix="dpdk-lm-", dir=base))
+        self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        config.log_dir.mkdir(parents=True, exist_ok=True)
+        self.sides = {name: Side(name, self.directory) for name in config.sides}
+        self.traffic: Process | None = None
+        self.traffic_control: Control | None = None
+        self._guests = 0
+        self.spec: GuestSpec | None = None
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def start(self) -> None:
+        """Everything but the guests."""
+        self.start_traffic()
+        for side in self.sides.values():
+            self.start_model(side)
+            self.start_backend(side)
+
+    def _log(self, name: str) -> Path:
+        return self.config.log_dir / f"{name}.log"
+
+    def _own(self, thing: Any) -> Any:
+        self._stack.callback(thing.close)
+        return thing
+
+    def start_traffic(self) -> None:
+        cfg = self.config
+        control = self.directory / "traffic.ctl"
+        argv = [str(cfg.program("dpdk-lm-traffic"))]
+        for side in self.sides.values():
+            argv += ["--port", f"{side.name}={side.path('wire')}"]
+        argv += ["--guest-mac", cfg.mac, "--rate", str(cfg.rate), "--size", cfg.frame_size,
+                 "--flows", str(cfg.flows), "--control", str(control)]
+        self.traffic = self._own(Process("traffic", argv, self._log("traffic")))
+        self.traffic.wait_line(r"^ready", READY_S)
+        self.traffic_control = self._own(Control("traffic", str(control)))
+
+    def start_model(self, side: Side) -> None:
+        cfg = self.config
+        argv = [str(cfg.program("dpdk-lm-devmodel")), "virtio-net",
+                "--socket", str(side.path("vfu")), "--wire", f"link:{side.path('wire')}",
+                "--mac", cfg.mac, "--queue-pairs", str(cfg.queues),
+                "--control", str(side.path("mctl")), *cfg.model_options]
+        name = f"model {side.name}"
+        side.model = self._own(Process(name, argv, self._log(f"model-{side.name}")))
+        side.model.wait_line(r"^ready", READY_S)
+        side.model_control = self._own(Control(name, str(side.path("mctl"))))
+
+    def start_backend(self, side: Side, extra: str = "") -> None:
+        """`extra`: more devargs, e.g. a fault for the negative control."""
+        cfg = self.config
+        device = f"socket={side.path('vfu')}"
+        for more in (cfg.devargs, extra):
+            if more:
+                device += f",{more}"
+        prefix = f"lm{side.name}"
+        runtime = self.directory / f"run-{side.name}{side.generation}"
+        runtime.mkdir()
+        side.generation += 1
+        argv = [str(cfg.program("dpdk-test-lm")), "serve", "--device", device,
+                "--vhost", str(side.path("vhost")), "--file-prefix", prefix]
+        name = f"back end {side.name}"
+        side.backend = self._own(Process(
+            name, argv, self._log(f"backend-{side.name}"),
+            env={"RUNTIME_DIRECTORY": str(runtime), "DPDK_LM_BUILD": str(cfg.build_dir)}))
+        side.backend.wait_line(r"^ready", READY_S)
+        path = runtime / "dpdk" / prefix / "dpdk_telemetry.v2"
+        side.telemetry = self._own(Telemetry(name, str(path)))
+        devices = side.telemetry.get("/lm/list")
+        if not isinstance(devices, list) or len(devices) != 1:
+            raise HarnessError(f"{name}: /lm/list says {devices!r}; one device expected")
+        side.device = devices[0]
+
+    def restart_backend(self, side: Side, extra: str = "") -> None:
+        """End it in order, then start it again with other devargs."""
+        if side.telemetry is not None:
+            side.telemetry.close()
+        assert side.backend is not None
+        side.backend.stop()
+        self.start_backend(side, extra)
+
+    def guest_spec(self) -> GuestSpec:
+        if self.spec is None:
+            kernel, initrd = build_guest_image(self.config.build_dir)
+            cfg = self.config
+            self.spec = GuestSpec(kernel, initrd, cfg.queues, cfg.memory_mib, cfg.mac,
+                                  device_options=cfg.device_options)
+        return self.spec
+
+    def start_guest(self, side: Side, incoming: bool = False, held: bool = False) -> Guest:
+        if side.guest is not None:
+            raise HarnessError(f"side {side.name} has a guest already")
+        self._guests += 1
+        name = f"{side.name}{self._guests}"
+        side.guest = self._own(Guest(name, self.guest_spec(), self.directory, self.config.log_dir,
+                                     side.path("vhost"), incoming, held))
+        return side.guest
+
+    def drop_guest(self, side: Side) -> None:
+        """The source after its migration: nothing runs in it any more."""
+        if side.guest is not None:
+            side.guest.quit()
+            side.guest = None
+
+    def processes(self) -> dict[str, Process]:
+        """Those that live as long as the testbed."""
+        out: dict[str, Process] = {}
+        for side in self.sides.values():
+            for proc in (side.model, side.backend):
+                if proc is not None:
+                    out[proc.name] = proc
+        if self.traffic is not None:
+            out[self.traffic.name] = self.traffic
+        return out
+
+    def check_alive(self) -> None:
+        for proc in self.processes().values():
+            proc.check_alive()
+
+
+def build_guest_image(build_dir: Path) -> tuple[Path, Path]:
+    """(kernel, initramfs); made once per build directory."""
+    top = Path(__file__).resolve().parents[2]
+    out = build_dir / "guest"
+    script = top / "test" / "guest" / "mkguest.py"
+    run = subprocess.run([sys.executable, str(script), "--out", str(out)], text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+                         check=False)
+    if run.returncode != 0:
+        raise HarnessError(f"{script.name} failed with {run.returncode}:\n{run.stdout[-2000:]}")
+    return out / "vmlinuz", out / "initramfs.gz"
