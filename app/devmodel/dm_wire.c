@@ -10,6 +10,8 @@ static const struct dm_wire_ops *const kinds[] = {
 	&dm_wire_loop_ops,
 	&dm_wire_link_ops,
 	&dm_wire_listen_ops,
+	&dm_wire_gen_ops,
+	&dm_wire_tap_ops,
 };
 
 int

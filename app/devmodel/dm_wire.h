@@ -8,7 +8,8 @@
  * Where a model's frames go: the cable at the back of the card.
  *
  * Specifications: "null"; "loop" (what is sent comes back); "gen[,key=value...]" (generator and
- * checker in this process); "link:PATH" (connect to, and reconnect with, a UNIX seqpacket socket)
+ * checker in this process; keys of dm_gen_conf_set(); without mac= it starts with the first frame
+ * that the guest sends); "link:PATH" (connect to, and reconnect with, a UNIX seqpacket socket)
  * and "listen:PATH" (accept one peer); "tap:NAME". A frame is whole: no fragments, no offloads
  * left to do, at most DM_FRAME_MAX bytes.
  */
@@ -64,5 +65,9 @@ void dm_wire_pop(struct dm_wire *w);
 void dm_wire_stats_get(const struct dm_wire *w, struct dm_wire_stats *stats);
 /** Period work (reconnect, generation); call at least every millisecond. */
 void dm_wire_tick(struct dm_wire *w, uint64_t now_ns);
+
+struct dm_gen;
+/** The generator of a "gen" wire, for its statistics (dm_gen.h); NULL for other wires. */
+const struct dm_gen *dm_wire_gen(const struct dm_wire *w);
 
 #endif /* DM_WIRE_H */

@@ -38,6 +38,8 @@ extern const struct dm_wire_ops dm_wire_null_ops;
 extern const struct dm_wire_ops dm_wire_loop_ops;
 extern const struct dm_wire_ops dm_wire_link_ops;
 extern const struct dm_wire_ops dm_wire_listen_ops;
+extern const struct dm_wire_ops dm_wire_gen_ops;
+extern const struct dm_wire_ops dm_wire_tap_ops;
 
 /** Copy @p iov together into @p buf, which is large enough. */
 void dm_wire_gather(uint8_t *buf, const struct iovec *iov, int iovcnt);
