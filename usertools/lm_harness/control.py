@@ -31,6 +31,8 @@ class LineSocket:
             self._sock.sendall(text.encode() + b"\n")
         except TimeoutError as err:
             raise deadline.error() from err
+        except (BrokenPipeError, ConnectionResetError) as err:
+            raise HarnessError(f"{deadline.what}: the peer closed the connection") from err
         except OSError as err:
             raise HarnessError(f"{deadline.what}: {err.strerror}") from err
 
@@ -43,6 +45,8 @@ class LineSocket:
                 part = self._sock.recv(65536)
             except TimeoutError as err:
                 raise deadline.error() from err
+            except ConnectionResetError:
+                part = b""
             except OSError as err:
                 raise HarnessError(f"{deadline.what}: {err.strerror}") from err
             if not part:
