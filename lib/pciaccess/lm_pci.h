@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct lm_pci;
 
@@ -55,6 +56,12 @@ int lm_pci_event_fd(const struct lm_pci *pci);
 /** Handle a readable event fd. @return 0, or -ENOTCONN when the device is gone. */
 int lm_pci_event_process(struct lm_pci *pci);
 bool lm_pci_alive(const struct lm_pci *pci);
+
+/** For code on top of the handle: keep a failure's words for lm_pci_strerror(). @return err */
+int lm_pci_fail_(const struct lm_pci *pci, int err, const char *fmt, ...);
+/* sizeof lets the compiler check the format without evaluating anything. */
+#define lm_pci_fail(pci, err, ...) \
+	((void)sizeof(snprintf(NULL, 0, __VA_ARGS__)), lm_pci_fail_(pci, err, __VA_ARGS__))
 
 /** Configuration space; offset + len_bytes within 256 or 4096 bytes, else -EINVAL. */
 int lm_pci_config_read(struct lm_pci *pci, uint32_t offset, void *buf, uint32_t len_bytes);

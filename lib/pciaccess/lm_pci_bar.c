@@ -137,8 +137,6 @@ store(volatile void *addr, const void *buf, uint32_t len)
 	uint32_t v32;
 	uint16_t v16;
 
-	/* Memory written before a register must be visible before it. */
-	atomic_thread_fence(memory_order_seq_cst);
 	switch (len) {
 	case 1:
 		*(volatile uint8_t *)addr = *(const uint8_t *)buf;
@@ -185,6 +183,7 @@ lm_pci_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const vo
 	addr = lm_pci_bar_ptr(pci, bar, offset, len);
 	if (addr == NULL)
 		return pci->ops->bar_write(pci, bar, offset, buf, len);
+	atomic_thread_fence(memory_order_seq_cst);
 	store(addr, buf, len);
 	return 0;
 }
@@ -237,6 +236,7 @@ lm_pci_doorbell_ring(const struct lm_pci_doorbell *db, uint32_t value)
 	static const uint64_t one = 1;
 	uint16_t value16 = (uint16_t)value;
 
+	/* Memory written before a register must be visible before it. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (db->eventfd >= 0) {
 		/* EAGAIN: the counter is full, so the device has a wake-up pending anyway. */

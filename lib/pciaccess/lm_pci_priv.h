@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/types.h>
 
 #include "lm_pci.h"
@@ -126,11 +125,5 @@ int lm_pci_bar_add_window(struct lm_pci *pci, unsigned int bar, uint64_t offset,
 
 /** FILE[@IOVA[,SIZE[,OFFSET]]]; SIZE not given: dma->size_bytes is 0. */
 int lm_pci_premap_parse(const char *spec, char *path, size_t path_bytes, struct lm_pci_dma *dma);
-
-/** Keep the words of a failure for lm_pci_strerror(); returns err. */
-int lm_pci_fail_(const struct lm_pci *pci, int err, const char *fmt, ...);
-/* sizeof lets the compiler check the format without evaluating anything. */
-#define lm_pci_fail(pci, err, ...) \
-	((void)sizeof(snprintf(NULL, 0, __VA_ARGS__)), lm_pci_fail_(pci, err, __VA_ARGS__))
 
 #endif /* LM_PCI_PRIV_H */
