@@ -61,24 +61,24 @@ def _keep_events(guest: Guest, who: str, result: Migration, wait_s: float = 0.0)
         result.events.append((t_ns, who, name))
 
 
-def prepare(guest: Guest, downtime_limit_ms: int) -> None:
+def prepare(guest: Guest, downtime_limit_ms: int, bandwidth: int) -> None:
     """The same capabilities on both sides."""
     qmp = guest.monitor()
     qmp.cmd("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
     qmp.cmd("migrate-set-parameters", downtime_limit=downtime_limit_ms,
-            max_bandwidth=BANDWIDTH_BYTES)
+            max_bandwidth=bandwidth)
 
 
 def migrate(source: Guest, destination: Guest, held: bool, timeout: float = 60.0,
-            downtime_limit_ms: int = 300,
+            downtime_limit_ms: int = 300, bandwidth: int = BANDWIDTH_BYTES,
             progress: Callable[[Sample, float], None] | None = None) -> Migration:
     """
     Returns when the destination runs, or, when held, when it has loaded everything and stands
-    still. Raises with both sides' words when it fails.
+    still. Raises with both sides' words when it fails. `bandwidth` is in bytes a second.
     """
     result = Migration()
     for guest in (destination, source):
-        prepare(guest, downtime_limit_ms)
+        prepare(guest, downtime_limit_ms, bandwidth)
     destination.listen()
     source.monitor().events()
     destination.monitor().events()

@@ -30,7 +30,7 @@ class Config:
     log_dir: Path
     queues: int = 1
     rate: int = 2000
-    frame_size: str = "64-1400"
+    frame_size: str = "74-1514"
     flows: int = 16
     memory_mib: int = 256
     mac: str = "52:54:00:4c:4d:01"
@@ -74,7 +74,8 @@ class Testbed:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._stack = ExitStack()
-        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        base = os.environ.get("DPDK_LM_TMP") or \
+            ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.directory = Path(tempfile.mkdtemp(prefix="dpdk-lm-", dir=base))
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         config.log_dir.mkdir(parents=True, exist_ok=True)
@@ -105,12 +106,16 @@ class Testbed:
         self._stack.callback(thing.close)
         return thing
 
+    def wire_of(self, side: Side) -> str:
+        """Where the generator listens for this host."""
+        return str(side.path("wire"))
+
     def start_traffic(self) -> None:
         cfg = self.config
         control = self.directory / "traffic.ctl"
         argv = [str(cfg.program("dpdk-lm-traffic"))]
         for side in self.sides.values():
-            argv += ["--port", f"{side.name}={side.path('wire')}"]
+            argv += ["--port", f"{side.name}={self.wire_of(side)}"]
         argv += ["--guest-mac", cfg.mac, "--rate", str(cfg.rate), "--size", cfg.frame_size,
                  "--flows", str(cfg.flows), "--control", str(control)]
         self.traffic = self._own(Process("traffic", argv, self._log("traffic")))
@@ -154,12 +159,21 @@ class Testbed:
         side.device = devices[0]
 
     def restart_backend(self, side: Side, extra: str = "") -> None:
-        """End it in order, then start it again with other devargs."""
+        """End it in order if it still runs, then start it again, maybe with other devargs."""
         if side.telemetry is not None:
             side.telemetry.close()
-        assert side.backend is not None
-        side.backend.stop()
+            side.telemetry = None
+        if side.backend is not None and side.backend.alive():
+            side.backend.stop()
         self.start_backend(side, extra)
+
+    def restart_model(self, side: Side) -> None:
+        if side.model_control is not None:
+            side.model_control.close()
+            side.model_control = None
+        if side.model is not None and side.model.alive():
+            side.model.stop()
+        self.start_model(side)
 
     def guest_spec(self) -> GuestSpec:
         if self.spec is None:
