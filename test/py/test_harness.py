@@ -272,7 +272,8 @@ def test_phases_and_modes() -> None:
     events = [Event(1, "back end A", "log-on", "begin"), Event(2, "back end B", "log-on", "end"),
               Event(3, "back end A", "log-on", "end", 4096),
               Event(3, "back end A", "log-on", "queue 1 relay"),
-              Event(5, "qemu source", "", "STOP"), Event(8, "qemu source", "", "migration completed"),
+              Event(5, "qemu source", "", "STOP"),
+              Event(8, "qemu source", "", "migration completed"),
               Event(9, "qemu destination", "", "RESUME")]
     found = {(p["who"], p["name"]): p["ms"] for p in phases(migration, events)}
     assert found[("back end A", "log-on")] == 2

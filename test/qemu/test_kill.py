@@ -19,9 +19,7 @@ Make = Callable[..., Runner]
 
 def traffic(runner: Runner, where: str) -> None:
     """Frames flow, to and from the guest."""
-    control = runner.testbed.traffic_control
-    assert control is not None
-    control.request("start")
+    runner.testbed.generator().request("start")
     runner.flow(200, where)
 
 
@@ -114,7 +112,7 @@ def test_destination_qemu_during(runner: Make) -> None:
 
 @pytest.mark.deadline(120)
 def test_destination_back_end_during(runner: Make) -> None:
-    """Catches: a guest lost between two hosts; it must get its network when the back end is back."""
+    """Catches: a guest lost between two hosts; its network must come back with the back end."""
     run = runner()
     bed, b = run.testbed, run.testbed.sides["B"]
     traffic(run, "A")

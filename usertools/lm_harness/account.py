@@ -47,8 +47,7 @@ def _flat(prefix: str, figures: dict[str, Any], out: Counters) -> None:
 def drop_counters(testbed: Testbed) -> Counters:
     """Every counter in the testbed that says 'a frame ended here'."""
     out: Counters = {}
-    assert testbed.traffic_control is not None
-    _flat("traffic.", testbed.traffic_control.stats().get("drops", {}), out)
+    _flat("traffic.", testbed.generator().stats().get("drops", {}), out)
     for side in testbed.sides.values():
         if side.model_control is not None:
             stats = side.model_control.stats()
@@ -70,8 +69,7 @@ def drop_counters(testbed: Testbed) -> Counters:
 
 def quiet(testbed: Testbed, timeout: float = 10.0) -> dict[str, Any]:
     """Wait until nothing is in flight (the generator is stopped); the traffic's last word."""
-    control = testbed.traffic_control
-    assert control is not None
+    control = testbed.generator()
 
     def counters() -> tuple[Any, ...]:
         stats = control.stats()
@@ -93,16 +91,14 @@ class Account:
         self.last: dict[str, Any] = {}
 
     def begin(self) -> None:
-        control = self.testbed.traffic_control
-        assert control is not None
+        control = self.testbed.generator()
         quiet(self.testbed)
         control.request("reset")
         self._before = drop_counters(self.testbed)
         control.request("start")
 
     def end(self, stop: bool = True) -> Frames:
-        control = self.testbed.traffic_control
-        assert control is not None
+        control = self.testbed.generator()
         if stop:
             control.request("stop")
         self.last = quiet(self.testbed)

@@ -39,7 +39,7 @@ class LineSocket:
     def read_line(self, deadline: Deadline) -> str:
         while b"\n" not in self._buf:
             if len(self._buf) > LINE_MAX:
-                raise HarnessError(f"{deadline.what}: more than {LINE_MAX} bytes without a line end")
+                raise HarnessError(f"{deadline.what}: {LINE_MAX} bytes and no line end")
             try:
                 self._sock.settimeout(deadline.left())
                 part = self._sock.recv(65536)

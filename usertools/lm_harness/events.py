@@ -86,7 +86,7 @@ def phases(migration: Migration, events: list[Event]) -> list[dict[str, Any]]:
         if e.who == "switch" and stop is not None:
             add("stop to first frame from the destination", "switch", stop, e.t_ms)
             break
-    out.sort(key=lambda p: p["begin_ms"])
+    out.sort(key=lambda p: float(p["begin_ms"]))
     return out
 
 

@@ -146,6 +146,8 @@ class Guest:
                 reply = json.loads(line[start:])
             except ValueError as err:
                 raise HarnessError(f"{deadline.what}: no JSON: {line[:120]!r}") from err
+            if not isinstance(reply, dict):
+                raise HarnessError(f"{deadline.what}: no object: {line[:120]!r}")
             if "error" in reply:
                 raise HarnessError(f"{deadline.what}: the guest says: {reply['error']}")
             return reply

@@ -50,7 +50,7 @@ def ascii_plot(report: dict[str, Any], width: int = 66) -> list[str]:
 def png(report: dict[str, Any], path: Path) -> bool:
     """False when matplotlib is not there."""
     try:
-        import matplotlib
+        import matplotlib  # type: ignore[import]
 
         matplotlib.use("Agg")
         from matplotlib import pyplot as plt

@@ -36,7 +36,7 @@ class Run:
 
     @property
     def blackout_ms(self) -> float:
-        return round(self.traffic.get("longest_silence_us", 0) / 1000, 1)
+        return round(float(self.traffic.get("longest_silence_us", 0)) / 1000, 1)
 
     def as_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -73,8 +73,7 @@ class Runner:
 
     def flow(self, frames: int, what: str) -> dict[str, Any]:
         """Until so many more frames have come back from the guest."""
-        control = self.testbed.traffic_control
-        assert control is not None
+        control = self.testbed.generator()
         first = control.stats()["received"]
         deadline = Deadline(FLOW_S, f"{what}: waiting for {frames} frames to come back")
         while True:
@@ -87,8 +86,7 @@ class Runner:
             time.sleep(0.02)
 
     def _sampler(self, run: Run, begin_ns: list[int]) -> Any:
-        control = self.testbed.traffic_control
-        assert control is not None
+        control = self.testbed.generator()
         last = [0.0]
 
         def sample(s: Sample, elapsed: float) -> None:
@@ -111,8 +109,7 @@ class Runner:
 
     def _after(self, run: Run, begin_ns: int) -> None:
         """Traffic for a while on the destination, sampled for the picture."""
-        control = self.testbed.traffic_control
-        assert control is not None
+        control = self.testbed.generator()
         end = time.monotonic() + self.seconds
         while time.monotonic() < end:
             stats = control.stats()
@@ -128,8 +125,8 @@ class Runner:
         """Migrate to the other side under traffic; held: compare memory before it goes on."""
         testbed = self.testbed
         src, dst = testbed.sides[self.here], testbed.sides[self.other()]
-        control = testbed.traffic_control
-        assert control is not None and src.guest is not None
+        control = testbed.generator()
+        assert src.guest is not None
         run = Run(src.name, dst.name, held, Migration())
         frames = Account(testbed)
         frames.begin()

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Protocol, TypeVar
 
 from .base import HarnessError
 from .control import Control, Telemetry
@@ -20,6 +20,13 @@ from .guest import Guest, GuestSpec
 from .process import Process
 
 READY_S = 20.0
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_T = TypeVar("_T", bound=_Closable)
 
 
 @dataclass
@@ -102,13 +109,19 @@ class Testbed:
     def _log(self, name: str) -> Path:
         return self.config.log_dir / f"{name}.log"
 
-    def _own(self, thing: Any) -> Any:
+    def _own(self, thing: _T) -> _T:
         self._stack.callback(thing.close)
         return thing
 
     def wire_of(self, side: Side) -> str:
         """Where the generator listens for this host."""
         return str(side.path("wire"))
+
+    def generator(self) -> Control:
+        """Its control socket."""
+        if self.traffic_control is None:
+            raise HarnessError("the generator is not running")
+        return self.traffic_control
 
     def start_traffic(self) -> None:
         cfg = self.config
