@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm_args.h"
+#include "dm_virtio_net.h"
+
+void
+dm_args_usage(const char *program)
+{
+	printf("usage: %s virtio-net --socket PATH [option...]\n"
+		"Presents one virtio-net PCI function to one vfio-user client.\n\n"
+		"  --socket PATH         where the client connects\n"
+		"  --wire SPEC           null, loop, gen[,key=value...], link:PATH, listen:PATH,\n"
+		"                        tap:NAME (default: null)\n"
+		"  --mac MAC             (default: 52:54:00:4c:4d:01)\n"
+		"  --queue-pairs N       1 to %d (default: 1)\n"
+		"  --queue-size N        power of two, 8 to %d (default: 256)\n"
+		"  --mtu N               68 to 65521; 0: do not offer MTU (default: 1500)\n"
+		"  --features HEXMASK    offer at most these\n"
+		"  --notify-shared       one doorbell for all queues, trapped\n"
+		"  --control PATH        control socket, a JSON object per line\n"
+		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, no-ring-reset,\n"
+		"                        stuck-ring-reset, lost-irq=N, die-at=FRAMES; repeatable\n"
+		"  --help\n\n"
+		"Prints \"ready PATH\" when it listens. SIGTERM and SIGINT end it.\n",
+		program, DM_NET_MAX_PAIRS, DM_NET_IOVS / 2);
+}
+
+static int
+dm_args_bad(const char *option, const char *value)
+{
+	fprintf(stderr, "--%s: '%s' is no valid value\n", option, value);
+	return -EINVAL;
+}
+
+static int
+dm_args_number(const char *option, const char *text, uint16_t min, uint16_t max, uint16_t *value)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (!isdigit((unsigned char)text[0]) || *end != '\0' || errno != 0 || number > max ||
+			number < min)
+		return dm_args_bad(option, text);
+	*value = (uint16_t)number;
+	return 0;
+}
+
+static int
+dm_args_features(const char *option, const char *text, uint64_t *value)
+{
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 16);
+	if (!isxdigit((unsigned char)text[0]) || *end != '\0' || errno != 0)
+		return dm_args_bad(option, text);
+	*value = number;
+	return 0;
+}
+
+static int
+dm_args_mac(const char *option, const char *text, uint8_t *mac)
+{
+	unsigned int byte[6];
+	int used = 0;
+	int i;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
+			&byte[4], &byte[5], &used) != 6 || text[used] != '\0' || (byte[0] & 1) != 0)
+		return dm_args_bad(option, text);
+	for (i = 0; i < 6; i++)
+		mac[i] = (uint8_t)byte[i];
+	return 0;
+}
+
+static int
+dm_args_one(const struct option *option, const char *text, struct dm_args *args)
+{
+	const char *name = option->name;
+	uint16_t number;
+	int ret;
+
+	switch (option->val) {
+	case 's':
+		args->socket = text;
+		return 0;
+	case 'w':
+		args->wire = text;
+		return 0;
+	case 'c':
+		args->control = text;
+		return 0;
+	case 'm':
+		return dm_args_mac(name, text, args->mac);
+	case 'p':
+		return dm_args_number(name, text, 1, DM_NET_MAX_PAIRS, &args->queue_pairs);
+	case 'q':
+		ret = dm_args_number(name, text, 8, DM_NET_IOVS / 2, &number);
+		if (ret != 0)
+			return ret;
+		args->queue_size = number;
+		return lm_vring_split_size_ok(number) ? 0 : dm_args_bad(name, text);
+	case 'u':
+		ret = dm_args_number(name, text, 0, 65521, &args->mtu);
+		if (ret != 0)
+			return ret;
+		return args->mtu == 0 || args->mtu >= LM_VIRTIO_NET_MTU_MIN ? 0 :
+				dm_args_bad(name, text);
+	case 'f':
+		return dm_args_features(name, text, &args->features);
+	case 'n':
+		args->notify_shared = true;
+		return 0;
+	case 'x':
+		return dm_fault_parse(&args->faults, text) == 0 ? 0 : dm_args_bad(name, text);
+	default:
+		args->help = true;
+		return 0;
+	}
+}
+
+int
+dm_args_parse(int argc, char **argv, struct dm_args *args)
+{
+	static const struct option options[] = {
+		{ "socket", required_argument, NULL, 's' },
+		{ "wire", required_argument, NULL, 'w' },
+		{ "control", required_argument, NULL, 'c' },
+		{ "mac", required_argument, NULL, 'm' },
+		{ "queue-pairs", required_argument, NULL, 'p' },
+		{ "queue-size", required_argument, NULL, 'q' },
+		{ "mtu", required_argument, NULL, 'u' },
+		{ "features", required_argument, NULL, 'f' },
+		{ "notify-shared", no_argument, NULL, 'n' },
+		{ "fault", required_argument, NULL, 'x' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x4c, 0x4d, 0x01 };
+	int index = 0;
+	int c;
+
+	memset(args, 0, sizeof(*args));
+	args->wire = "null";
+	args->queue_pairs = 1;
+	args->queue_size = 256;
+	args->mtu = 1500;
+	args->features = UINT64_MAX;
+	memcpy(args->mac, mac, sizeof(mac));
+
+	while ((c = getopt_long(argc, argv, "", options, &index)) != -1) {
+		if (c == '?' || dm_args_one(&options[index], optarg, args) != 0)
+			return -EINVAL;
+	}
+	if (args->help)
+		return 0;
+	if (argc - optind != 1 || strcmp(argv[optind], "virtio-net") != 0) {
+		fprintf(stderr, "give one device: virtio-net\n");
+		return -EINVAL;
+	}
+	if (args->socket == NULL) {
+		fprintf(stderr, "--socket PATH is missing\n");
+		return -EINVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm_fault.h"
+
+static const struct {
+	const char *name;
+	size_t offset;
+	bool has_value;
+} dm_fault_table[] = {
+	{ "slow-reset", offsetof(struct dm_faults, slow_reset_us), true },
+	{ "slow-ring-reset", offsetof(struct dm_faults, slow_ring_reset_us), true },
+	{ "lost-irq", offsetof(struct dm_faults, lost_irq_nth), true },
+	{ "die-at", offsetof(struct dm_faults, die_at_frames), true },
+	{ "no-ring-reset", offsetof(struct dm_faults, no_ring_reset), false },
+	{ "stuck-ring-reset", offsetof(struct dm_faults, stuck_ring_reset), false },
+};
+
+#define DM_NB_FAULTS (sizeof(dm_fault_table) / sizeof(dm_fault_table[0]))
+
+static int
+dm_fault_number(const char *text, uint64_t *value)
+{
+	unsigned long long number;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	number = strtoull(text, &end, 0);
+	if (errno != 0 || *end != '\0')
+		return -EINVAL;
+	*value = number;
+	return 0;
+}
+
+int
+dm_fault_parse(struct dm_faults *f, const char *spec)
+{
+	size_t len = strcspn(spec, "=");
+	uint64_t value = 1;
+	size_t i;
+
+	for (i = 0; i < DM_NB_FAULTS; i++)
+		if (strlen(dm_fault_table[i].name) == len &&
+				memcmp(dm_fault_table[i].name, spec, len) == 0)
+			break;
+	if (i == DM_NB_FAULTS || dm_fault_table[i].has_value != (spec[len] == '='))
+		return -EINVAL;
+	if (spec[len] == '=' && dm_fault_number(spec + len + 1, &value) != 0)
+		return -EINVAL;
+
+	memcpy((char *)f + dm_fault_table[i].offset, &value, sizeof(value));
+	return 0;
+}
+
+bool
+dm_fault_irq(struct dm_faults *f)
+{
+	f->irqs++;
+	if (f->lost_irq_nth == 0 || f->irqs % f->lost_irq_nth != 0)
+		return false;
+	f->irqs_lost++;
+	return true;
+}
+
+void
+dm_fault_frame(struct dm_faults *f)
+{
+	f->frames++;
+	if (f->die_at_frames != 0 && f->frames >= f->die_at_frames)
+		raise(SIGKILL);
+}

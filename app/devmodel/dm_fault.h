@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef DM_FAULT_H
+#define DM_FAULT_H
+
+/**
+ * @file
+ * Misbehaviour on demand. Deterministic: the same driver sees the same faults at the same places.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dm_faults {
+	uint64_t slow_reset_us;      /* device reset takes this long; the device works meanwhile */
+	uint64_t slow_ring_reset_us; /* the same for one queue */
+	uint64_t lost_irq_nth;       /* every Nth interrupt is lost; 0: none */
+	uint64_t die_at_frames;      /* SIGKILL to itself after so many frames; 0: never */
+	uint64_t no_ring_reset;      /* feature not offered */
+	uint64_t stuck_ring_reset;   /* never completes */
+
+	uint64_t irqs;               /* counted for lost_irq_nth */
+	uint64_t irqs_lost;
+	uint64_t frames;
+};
+
+/** Parse one "name" or "name=number". @return 0, -EINVAL. */
+int dm_fault_parse(struct dm_faults *f, const char *spec);
+/** @return true when this interrupt is to be lost. */
+bool dm_fault_irq(struct dm_faults *f);
+/** Count a frame; does not return when its number is up. */
+void dm_fault_frame(struct dm_faults *f);
+
+#endif /* DM_FAULT_H */
