@@ -65,6 +65,7 @@ struct dm_frame_desc {
 	uint64_t seq;
 	uint64_t t_ns;
 	uint32_t len_bytes; /* payload after struct dm_frame_hdr */
+	uint64_t payload_sum; /* set by the functions below */
 };
 
 enum dm_frame_verdict {
@@ -132,9 +133,9 @@ dm_frame_csum_add(const uint8_t *p, unsigned int bytes)
 	return sum;
 }
 
-/* Everything before the payload; payload_sum is of its little-endian 32-bit words. */
+/* Everything before the payload. */
 static inline void
-dm_frame_headers(uint8_t *h, const struct dm_frame_desc *d, uint64_t payload_sum)
+dm_frame_headers(uint8_t *h, const struct dm_frame_desc *d)
 {
 	const int echo = d->type == DM_FRAME_ECHO;
 	const uint32_t udp_bytes = d->len_bytes + 8 + (uint32_t)sizeof(struct dm_frame_hdr);
@@ -169,7 +170,7 @@ dm_frame_headers(uint8_t *h, const struct dm_frame_desc *d, uint64_t payload_sum
 	dm_frame_put(app + 28, 0, 4);
 
 	dm_frame_put_be(pseudo + 2, udp_bytes, 2);
-	csum = dm_frame_csum_fold(payload_sum + dm_frame_csum_add(pseudo, 4) +
+	csum = dm_frame_csum_fold(d->payload_sum + dm_frame_csum_add(pseudo, 4) +
 		dm_frame_csum_add(ip + 12, 8 + 8 + sizeof(struct dm_frame_hdr)));
 	dm_frame_put(udp + 6, csum == 0 ? 0xffff : csum, 2);
 }
@@ -182,7 +183,7 @@ dm_frame_headers(uint8_t *h, const struct dm_frame_desc *d, uint64_t payload_sum
  * @return its length in bytes.
  */
 static inline uint32_t
-dm_frame_build(uint8_t *frame, const struct dm_frame_desc *d)
+dm_frame_build(uint8_t *frame, struct dm_frame_desc *d)
 {
 	uint8_t *p = frame + DM_FRAME_PAYLOAD_OFFSET;
 	uint32_t left = d->len_bytes, i = 0;
@@ -199,7 +200,8 @@ dm_frame_build(uint8_t *frame, const struct dm_frame_desc *d)
 		sum += (word & 0xffffffff) + (word >> 32);
 		dm_frame_put(p, word, left);
 	}
-	dm_frame_headers(frame, d, sum);
+	d->payload_sum = sum;
+	dm_frame_headers(frame, d);
 	return DM_FRAME_PAYLOAD_OFFSET + d->len_bytes;
 }
 
@@ -256,9 +258,23 @@ dm_frame_check(const uint8_t *frame, uint32_t len, uint16_t type, const uint8_t 
 		sum += (word & 0xffffffff) + (word >> 32);
 		bad |= word ^ dm_frame_get(p, left);
 	}
-	dm_frame_headers(headers, d, sum);
+	d->payload_sum = sum;
+	dm_frame_headers(headers, d);
 	return bad != 0 || memcmp(headers, frame, sizeof(headers)) != 0 ?
 		DM_FRAME_CORRUPT : DM_FRAME_GOOD;
+}
+
+/** Make the echo of a request, in place, from what dm_frame_check() gave for it. */
+static inline void
+dm_frame_echo(uint8_t *frame, struct dm_frame_desc *d)
+{
+	uint8_t mac[6];
+
+	memcpy(mac, d->dst_mac, 6);
+	memcpy(d->dst_mac, d->src_mac, 6);
+	memcpy(d->src_mac, mac, 6);
+	d->type = DM_FRAME_ECHO;
+	dm_frame_headers(frame, d);
 }
 
 #endif /* DM_FRAME_IF_H */

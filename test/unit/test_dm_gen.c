@@ -63,11 +63,9 @@ echo_of(const uint8_t *request, uint32_t len)
 	assert_non_null(e);
 	assert_int_equal(dm_frame_check(request, len, DM_FRAME_REQUEST, guest_mac, gen_mac, &d),
 		DM_FRAME_GOOD);
-	memcpy(d.dst_mac, gen_mac, 6);
-	memcpy(d.src_mac, guest_mac, 6);
-	d.type = DM_FRAME_ECHO;
-	e->len = dm_frame_build(e->data, &d);
-	assert_int_equal(e->len, len);
+	memcpy(e->data, request, len);
+	e->len = len;
+	dm_frame_echo(e->data, &d);
 	return e;
 }
 
