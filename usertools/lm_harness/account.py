@@ -25,6 +25,7 @@ class Frames:
     reordered: int = 0
     corrupt: int = 0
     dropped: Counters = field(default_factory=dict)
+    guest_memory_bad: int = 0
 
     @property
     def unexplained(self) -> int:
@@ -58,12 +59,24 @@ def drop_counters(testbed: Testbed) -> Counters:
             figures = side.telemetry.get(f"/lm/stats,{side.device}") or {}
             drops = {k: v for k, v in figures.items() if any(w in k for w in BACKEND_DROPS)}
             _flat(f"back end {side.name}.", drops, out)
+    return out
+
+
+def guest_stats(testbed: Testbed) -> dict[str, Any]:
+    """Of the one guest that runs; empty when none does."""
+    for side in testbed.sides.values():
         if side.guest is not None and side.guest.monitor().cmd("query-status")["running"]:
-            stats = side.guest.stats()
-            _flat("guest.", stats.get("drops", {}), out)
-            nic = {k: v for k, v in stats.get("nic", {}).items()
-                   if k.endswith(("_errors", "_dropped"))}
-            _flat("guest.nic_", nic, out)
+            return side.guest.stats()
+    return {}
+
+
+def guest_drops(stats: dict[str, Any]) -> Counters:
+    """What ended in the guest: its program's counters and its driver's."""
+    out: Counters = {}
+    _flat("guest.", stats.get("drops", {}), out)
+    for name, nic in stats.get("nic", {}).items():
+        _flat(f"guest.{name}_", {k: v for k, v in nic.items()
+                                 if k.endswith(("_errors", "_dropped"))}, out)
     return out
 
 
@@ -88,13 +101,15 @@ class Account:
     def __init__(self, testbed: Testbed) -> None:
         self.testbed = testbed
         self._before: Counters = {}
+        self._guest: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
 
     def begin(self) -> None:
         control = self.testbed.generator()
         quiet(self.testbed)
         control.request("reset")
-        self._before = drop_counters(self.testbed)
+        self._guest = guest_stats(self.testbed)
+        self._before = drop_counters(self.testbed) | guest_drops(self._guest)
         control.request("start")
 
     def end(self, stop: bool = True) -> Frames:
@@ -102,10 +117,13 @@ class Account:
         if stop:
             control.request("stop")
         self.last = quiet(self.testbed)
-        after = drop_counters(self.testbed)
+        guest = guest_stats(self.testbed)
+        after = drop_counters(self.testbed) | guest_drops(guest)
         dropped = {key: value - self._before.get(key, 0) for key, value in after.items()}
-        return Frames(self.last["sent"], self.last["received"], self.last["duplicated"],
-                      self.last["reordered"], self.last["corrupt"], dropped)
+        seen = {key: self.last[key] + guest.get(key, 0) - self._guest.get(key, 0)
+                for key in ("duplicated", "reordered", "corrupt")}
+        return Frames(self.last["sent"], self.last["received"], **seen, dropped=dropped,
+                      guest_memory_bad=guest.get("memory", {}).get("bad", 0))
 
 
 def violations(testbed: Testbed) -> tuple[int, dict[str, int]]:

@@ -68,6 +68,8 @@ def checks(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[s
         out.append(Check(f"no frame {kind}", frames[kind] == 0, f"{frames[kind]}"))
     out.append(Check("frames flowed", all(r.frames.received > 0 for r in runs),
                      ", ".join(str(r.frames.received) for r in runs)))
+    bad = sum(r.frames.guest_memory_bad for r in runs)
+    out.append(Check("the guest's own pages are whole", bad == 0, f"{bad} bad"))
     for run in runs:
         if run.ram is not None:
             out.append(Check("guest memory is equal", run.ram.different == 0,
