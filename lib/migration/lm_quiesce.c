@@ -50,7 +50,7 @@ wait_out(struct lm_quiesce *q, uint64_t until_ns)
 {
 	unsigned int tries = 0;
 
-	while (atomic_load_explicit(&q->in_burst, memory_order_acquire) != 0) {
+	while (atomic_load(&q->in_burst) != 0) {
 		if (lm_clock_ns() >= until_ns)
 			return -ETIMEDOUT;
 		lm_clock_relax(tries++);
@@ -70,10 +70,11 @@ lm_quiesce_park(struct lm_quiesce *const *queues, unsigned int nb, uint64_t dead
 		*late = NULL;
 	for (i = 0; i < nb; i++)
 		atomic_store(&queues[i]->drain, 1);
-	/* Pairs with the fence of lm_quiesce_enter(), or stands in for it. */
-	if (lm_quiesce_full_fence)
-		atomic_thread_fence(memory_order_seq_cst);
-	else
+	/*
+	 * A full fence in each thread that runs: a burst that read drain too early for us has its
+	 * in_burst visible now. With full fences the order of the atomics says the same.
+	 */
+	if (!lm_quiesce_full_fence)
 		ret = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 	for (i = 0; i < nb && ret == 0; i++) {
 		ret = wait_out(queues[i], until_ns);
