@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -328,6 +329,229 @@ dma(void **state)
 	world_free(w);
 }
 
+static void
+migration(void **state)
+{
+	struct world *w = world_new(false, true);
+	uint8_t buf[VU_STATE_BYTES + 1], orig[VU_STATE_BYTES];
+	uint64_t flags, initial, dirty, size;
+	uint32_t st, at, f;
+
+	(void)state;
+	memcpy(orig, w->dev.blob, sizeof(orig));
+	assert_int_equal(lm_vu_client_mig_flags(w->client, &flags), 0);
+	assert_int_equal(flags, 7);
+	assert_int_equal(lm_vu_client_mig_state_get(w->client, &st), 0);
+	assert_int_equal(st, 2);
+	/* ERROR is no target, 8 is no state: refused on either side */
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 0), -EINVAL);
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 8), -EINVAL);
+
+	assert_int_equal(lm_vu_client_mig_precopy_info(w->client, &f, &initial, &dirty), -EINVAL);
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 6), 0);
+	assert_int_equal(lm_vu_client_mig_precopy_info(w->client, &f, &initial, &dirty), 0);
+	assert_int_equal(initial, 1000);
+	assert_int_equal(dirty, 2000);
+	assert_int_equal(lm_vu_client_mig_data_size(w->client, &size), 0);
+	assert_int_equal(size, VU_STATE_BYTES);
+	/* the device says "nothing now" */
+	assert_int_equal(lm_vu_client_mig_read(w->client, buf, sizeof(buf)), 0);
+
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 3), 0);
+	for (at = 0; at < VU_STATE_BYTES; at += 1000)
+		assert_int_equal(lm_vu_client_mig_read(w->client, buf + at, 1000), 1000);
+	assert_int_equal(lm_vu_client_mig_read(w->client, buf, 1000), 0);
+	assert_memory_equal(buf, orig, VU_STATE_BYTES);
+
+	/* back in, to a device that has forgotten it */
+	memset(w->dev.blob, 0, VU_STATE_BYTES);
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 4), 0);
+	assert_int_equal(lm_vu_client_mig_write(w->client, buf, 1), 0);
+	assert_int_equal(lm_vu_client_mig_write(w->client, buf + 1, VU_STATE_BYTES - 1), 0);
+	assert_int_equal(lm_vu_client_mig_write(w->client, buf, 1), -EINVAL);
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 1), 0);
+	assert_memory_equal(w->dev.blob, orig, VU_STATE_BYTES);
+	world_free(w);
+}
+
+/* States behind flags that the device lacks are refused; so is everything without migration. */
+static void
+migration_limits(void **state)
+{
+	struct world *w = world_new(false, false);
+	uint32_t st;
+	uint64_t val;
+
+	(void)state;
+	w->dev.mig_flags = 1;
+	w->dev.ops.log_start = NULL;
+	w->dev.ops.log_stop = NULL;
+	w->dev.ops.log_report = NULL;
+	w->dev.ops.mig_precopy_info = NULL;
+	w->dev.ops.mig_data_size = NULL;
+	assert_int_equal(vu_device_start(&w->dev, true), 0);
+	assert_int_equal(lm_vu_client_connect(w->dev.path, NULL, &w->client), 0);
+	for (st = 5; st <= 7; st++)
+		assert_int_equal(lm_vu_client_mig_state_set(w->client, st), -EINVAL);
+	assert_int_equal(lm_vu_client_mig_state_set(w->client, 3), 0);
+	assert_int_equal(lm_vu_client_mig_precopy_info(w->client, &st, &val, &val), -ENOTTY);
+	assert_int_equal(lm_vu_client_mig_data_size(w->client, &val), -ENOTTY);
+	val = 4096;
+	assert_int_equal(lm_vu_client_log_start(w->client, NULL, 0, &val), -ENOTTY);
+	assert_int_equal(lm_vu_client_log_stop(w->client), -ENOTTY);
+	world_free(w);
+}
+
+static void
+logging(void **state)
+{
+	struct world *w = world_new(false, true);
+	const uint32_t rw = LM_VU_PROT_READ | LM_VU_PROT_WRITE;
+	struct lm_vu_range ranges[3] = {
+		{ 0x0, 0x40000 }, { GUEST_IOVA, GUEST_BYTES }, { 0x800000, 0x1000 }
+	};
+	uint64_t page = 8192, bitmap[8];
+
+	(void)state;
+	memset(bitmap, 0xff, sizeof(bitmap));
+	assert_int_equal(lm_vu_client_dma_map(w->client, GUEST_IOVA, GUEST_BYTES, w->mem_fd, 0,
+			rw), 0);
+	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, GUEST_BYTES, 4096, bitmap),
+			-EINVAL);
+	ranges[1].iova = 0x3f000;
+	page = 4096;
+	assert_int_equal(lm_vu_client_log_start(w->client, ranges, 2, &page), -EINVAL);
+	ranges[1].iova = GUEST_IOVA + 1;
+	assert_int_equal(lm_vu_client_log_start(w->client, ranges, 2, &page), -EINVAL);
+	ranges[1].iova = 0 - 0x2000ull;
+	assert_int_equal(lm_vu_client_log_start(w->client, ranges, 2, &page), -EOVERFLOW);
+	ranges[1].iova = GUEST_IOVA;
+	page = 1000;
+	assert_int_equal(lm_vu_client_log_start(w->client, ranges, 2, &page), -EINVAL);
+	page = 8192;
+	assert_int_equal(lm_vu_client_log_start(w->client, ranges, 2, &page), 0);
+	assert_int_equal(page, 4096); /* the device's choice comes back */
+	assert_int_equal(lm_vu_client_log_start(w->client, ranges, 2, &page), -EINVAL);
+
+	reg_write64(w, VU_REG_IOVA, GUEST_IOVA + 67 * 4096);
+	reg_write(w, VU_REG_DMA_WRITE, 1);
+	reg_write64(w, VU_REG_IOVA, GUEST_IOVA);
+	reg_write(w, VU_REG_DMA_WRITE, 1);
+	reg_write(w, VU_REG_DMA_READ, 1);
+	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, GUEST_BYTES, 4096, bitmap),
+			0);
+	assert_int_equal(bitmap[0], 1);
+	assert_int_equal(bitmap[1], 1 << 3);
+	assert_int_equal(bitmap[2], 0);
+	assert_int_equal(bitmap[3], 0);
+	assert_int_equal(bitmap[4], UINT64_MAX); /* not ours */
+	/* read and clear */
+	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, GUEST_BYTES, 4096, bitmap),
+			0);
+	assert_int_equal(bitmap[0] | bitmap[1], 0);
+	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, 4096 * 65, 4096, bitmap), 0);
+	assert_int_equal(lm_vu_client_log_report(w->client, 0 - 4096ull, 8192, 4096, bitmap),
+			-EINVAL);
+	assert_int_equal(lm_vu_client_log_stop(w->client), 0);
+	world_free(w);
+}
+
+/* A report longer than a message is asked in pieces: the bits on both sides of the seam. */
+static void
+logging_pieces(void **state)
+{
+	struct world *w = world_new(false, true);
+	const uint64_t pages = (LM_VU_MAX_XFER - 24) * 8ull; /* of the first piece */
+	uint64_t page = 4096, *bitmap;
+
+	(void)state;
+	assert_int_equal(lm_vu_client_log_start(w->client, NULL, 0, &page), 0);
+	w->dev.log_first_page = pages - 4;
+	w->dev.log_pages[0] = 1 << 3 | 1 << 4 | 1 << 9;
+	bitmap = calloc(1, LM_VU_MAX_XFER + 4096);
+	assert_int_equal(lm_vu_client_log_report(w->client, 0, (pages + 128) * 4096, 4096, bitmap),
+			0);
+	assert_int_equal(bitmap[pages / 64 - 1], 1ull << 63);
+	assert_int_equal(bitmap[pages / 64], 1 << 0 | 1 << 5);
+	assert_int_equal(bitmap[pages / 64 + 1], 0);
+	free(bitmap);
+	world_free(w);
+}
+
+static void
+lifecycle(void **state)
+{
+	struct world *w = world_new(false, true);
+	struct vu_device other;
+	struct lm_vu_client *second = NULL;
+	struct lm_vu_server *dup;
+	struct lm_vu_server_conf conf = w->dev.conf;
+	uint32_t flags, regions, irqs, i;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_int_equal(lm_vu_client_dma_map(w->client, 0, GUEST_BYTES, w->mem_fd, 0, 3), 0);
+	/* somebody answers on this path, whether busy or not */
+	assert_int_equal(lm_vu_server_create(&conf, &dup), -EADDRINUSE);
+	for (i = 0; i < 20; i++) {
+		lm_vu_client_close(w->client);
+		assert_int_equal(lm_vu_client_connect(w->dev.path, NULL, &w->client), 0);
+		assert_int_equal(lm_vu_client_device_info(w->client, &flags, &regions, &irqs), 0);
+	}
+	assert_int_equal(w->dev.connects, 21);
+	assert_int_equal(w->dev.disconnects, 20);
+	assert_int_equal(w->dev.unmaps, 1);
+	/* something else at the path is not ours to remove */
+	vu_device_init(&other);
+	fd = open(other.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	close(fd);
+	assert_int_equal(vu_device_start(&other, false), -EEXIST);
+	assert_int_equal(stat(other.path, &st), 0);
+	unlink(other.path);
+	assert_int_equal(vu_device_start(&other, false), 0);
+	assert_int_equal(stat(other.path, &st), 0);
+	vu_device_stop(&other);
+	/* server goes: client knows, and stays dead */
+	vu_device_stop(&w->dev);
+	assert_int_equal(lm_vu_client_process(w->client), -ECONNRESET);
+	assert_false(lm_vu_client_alive(w->client));
+	assert_int_equal(lm_vu_client_reset(w->client), -ENOTCONN);
+	assert_int_equal(lm_vu_client_connect(w->dev.path, NULL, &second), -ENOENT);
+	lm_vu_client_close(w->client);
+	munmap(w->mem, GUEST_BYTES);
+	close(w->mem_fd);
+	assert_int_equal(vu_count_fds(), w->fds_before);
+	free(w);
+}
+
+/* Leftover socket file of a dead server: replaced. A file put over ours: not removed by us. */
+static void
+stale_socket(void **state)
+{
+	struct vu_device d;
+	struct stat st;
+	char saved[128];
+	struct lm_vu_server *first;
+
+	(void)state;
+	vu_device_init(&d);
+	assert_int_equal(vu_device_start(&d, false), 0);
+	first = d.server;
+	snprintf(saved, sizeof(saved), "%s.old", d.path);
+	assert_int_equal(rename(d.path, saved), 0);
+	assert_int_equal(lm_vu_server_create(&d.conf, &d.server), 0);
+	lm_vu_server_destroy(first);
+	assert_int_equal(stat(d.path, &st), 0);
+	lm_vu_server_destroy(d.server);
+	assert_int_equal(stat(d.path, &st), -1);
+	/* "saved" is now a socket that nobody listens on */
+	assert_int_equal(rename(saved, d.path), 0);
+	assert_int_equal(vu_device_start(&d, false), 0);
+	vu_device_stop(&d);
+	assert_int_equal(stat(d.path, &st), -1);
+}
+
 int
 main(void)
 {
@@ -336,6 +560,12 @@ main(void)
 		cmocka_unit_test(info_and_regions),
 		cmocka_unit_test(region_access),
 		cmocka_unit_test(irqs),
+		cmocka_unit_test(migration),
+		cmocka_unit_test(migration_limits),
+		cmocka_unit_test(logging),
+		cmocka_unit_test(logging_pieces),
+		cmocka_unit_test(lifecycle),
+		cmocka_unit_test(stale_socket),
 		{ "dma, one socket", dma, NULL, NULL, &no },
 		{ "dma, twin socket", dma, NULL, NULL, &yes },
 	};

@@ -237,7 +237,7 @@ log_report(void *ctx, uint64_t iova, uint64_t length_bytes, uint64_t page_size_b
 	if (!d->is_logging || page_size_bytes != 4096)
 		return -EINVAL;
 	for (i = 0; i < nb; i++) {
-		uint64_t page = (iova >> 12) + i;
+		uint64_t page = (iova >> 12) + i - d->log_first_page;
 
 		if (page < VU_LOG_PAGES && (d->log_pages[page / 64] >> (page % 64) & 1) != 0) {
 			bitmap[i / 64] |= 1ull << (i % 64);

@@ -60,6 +60,7 @@ struct vu_device {
 	uint8_t blob[VU_STATE_BYTES]; /* what mig_read gives and mig_write takes */
 	uint32_t blob_at;
 	bool is_logging;
+	uint64_t log_first_page; /* what bit 0 of log_pages stands for */
 	uint64_t log_pages[VU_LOG_PAGES / 64];
 };
 

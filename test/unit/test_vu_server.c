@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The server against bytes: vectors written from the specification, what is malformed, what comes
+ * in pieces. Catches a wrong layout that a client of the same hand would share, a missing bound,
+ * and descriptors that stay behind.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vu_device.h"
+#include "vu_raw.h"
+
+#define DROP 0xffff
+#define NO_REPLY 0x10
+
+struct world {
+	struct vu_device dev;
+	int sock;
+	uint32_t fds_before;
+	int mem_fd;
+	int got_fds[64];
+	uint32_t nb_got_fds;
+};
+
+static const char CAPS[] = "{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":1048576,"
+		"\"write_multiple\":true,\"migration\":{\"pgsize\":4096}}}";
+
+static void
+process(struct world *w)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		assert_true(lm_vu_server_process(w->dev.server) >= 0);
+}
+
+static int
+exchange(struct world *w, const uint8_t *msg, uint32_t len, const int *fds, uint32_t nb_fds,
+		uint8_t *reply)
+{
+	vu_raw_send(w->sock, msg, len, fds, nb_fds);
+	process(w);
+	return vu_raw_recv(w->sock, reply, VU_RAW_MAX, w->got_fds, &w->nb_got_fds);
+}
+
+static void
+handshake(struct world *w)
+{
+	uint8_t buf[VU_RAW_MAX];
+	uint32_t len = vu_raw_version(buf, 7, 0, 0, 1, CAPS);
+
+	w->sock = vu_raw_connect(w->dev.path);
+	assert_true(exchange(w, buf, len, NULL, 0, buf) > 20);
+	assert_int_equal(buf[8], 1);
+}
+
+static void
+hang_up(struct world *w)
+{
+	close(w->sock);
+	process(w);
+}
+
+static struct world *
+world_new(void)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	w->fds_before = vu_count_fds();
+	vu_device_init(&w->dev);
+	assert_int_equal(vu_device_start(&w->dev, false), 0);
+	w->mem_fd = memfd_create("mem", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(w->mem_fd, 0x10000), 0);
+	return w;
+}
+
+static void
+world_free(struct world *w)
+{
+	vu_device_stop(&w->dev);
+	close(w->mem_fd);
+	assert_int_equal(vu_count_fds(), w->fds_before);
+	free(w);
+}
+
+/* Each row on the wire and back. Region 1 has a sparse area at 0x1000 and its memfd. */
+static const struct vector {
+	const char *name;
+	uint16_t command;
+	const char *request;
+	const char *reply;
+	uint8_t fds_in;
+	uint8_t fds_out;
+} vectors[] = {
+	{ "device info", 4, "10000000 00000000 00000000 00000000",
+		"10000000 03000000 09000000 05000000", 0, 0 },
+	{ "region 0", 5, "20000000 00000000 00000000 00000000 0000000000000000 0000000000000000",
+		"20000000 03000000 00000000 00000000 0000010000000000 0000000000000000", 0, 0 },
+	{ "region 1, caps do not fit", 5,
+		"20000000 00000000 01000000 00000000 0000000000000000 0000000000000000",
+		"40000000 07000000 01000000 00000000 0040000000000000 0000000000000000", 0, 0 },
+	{ "region 1", 5,
+		"40000000 00000000 01000000 00000000 0000000000000000 0000000000000000",
+		"40000000 0f000000 01000000 20000000 0040000000000000 0000000000000000"
+		"0100 0100 00000000 01000000 00000000 0010000000000000 0010000000000000", 0, 1 },
+	{ "region 2, with offset", 5,
+		"00100000 00000000 02000000 00000000 0000000000000000 0000000000000000",
+		"40000000 0f000000 02000000 20000000 0010000000000000 0020000000000000"
+		"0100 0100 00000000 01000000 00000000 0000000000000000 0010000000000000", 0, 1 },
+	{ "region io fds", 6, "00010000 00000000 01000000 00000000",
+		"38000000 00000000 01000000 01000000"
+		"0010000000000000 0400000000000000 00000000 00000000 00000000 00000000"
+		"0000000000000000", 0, 1 },
+	{ "region io fds do not fit", 6, "10000000 00000000 01000000 00000000",
+		"38000000 00000000 01000000 01000000", 0, 0 },
+	{ "irq info", 7, "10000000 00000000 02000000 00000000",
+		"10000000 01000000 02000000 28000000", 0, 0 },
+	{ "irq bind", 8, "14000000 24000000 02000000 03000000 01000000", "", 1, 0 },
+	{ "irq trigger, none", 8, "14000000 21000000 02000000 03000000 01000000", "", 0, 0 },
+	{ "irq trigger, bool", 8, "16000000 22000000 02000000 02000000 02000000 00 01", "", 0, 0 },
+	{ "irq unbind", 8, "14000000 24000000 02000000 03000000 01000000", "", 0, 0 },
+	{ "intx mask", 8, "14000000 09000000 00000000 00000000 01000000", "", 0, 0 },
+	{ "intx unmask", 8, "14000000 11000000 00000000 00000000 01000000", "", 0, 0 },
+	{ "irq disable", 8, "14000000 21000000 02000000 00000000 00000000", "", 0, 0 },
+	{ "region write", 10, "0002000000000000 00000000 04000000 a1b2c3d4",
+		"0002000000000000 00000000 04000000", 0, 0 },
+	{ "region read", 9, "0102000000000000 00000000 02000000",
+		"0102000000000000 00000000 02000000 b2c3", 0, 0 },
+	{ "write multi", 15, "0200000000000000"
+		"0003000000000000 00000000 01000000 ff00000000000000"
+		"0103000000000000 00000000 08000000 0807060504030201", "0200000000000000", 0, 0 },
+	{ "its effect", 9, "0003000000000000 00000000 09000000",
+		"0003000000000000 00000000 09000000 ff0807060504030201", 0, 0 },
+	{ "dma map, fd", 2, "20000000 03000000 0010000000000000 0000100000000000 0020000000000000",
+		"", 1, 0 },
+	{ "dma map, no fd", 2,
+		"20000000 01000000 0000000000000000 0000300000000000 0010000000000000", "", 0, 0 },
+	{ "dma unmap", 3, "18000000 00000000 0000100000000000 0020000000000000",
+		"18000000 00000000 0000100000000000 0020000000000000", 0, 0 },
+	{ "dma unmap all", 3, "18000000 02000000 0000000000000000 0000000000000000",
+		"18000000 02000000 0000000000000000 0000000000000000", 0, 0 },
+	{ "reset", 13, "", "", 0, 0 },
+	{ "feature probe migration", 16, "08000000 01000500", "08000000 01000500", 0, 0 },
+	{ "feature get migration", 16, "10000000 01000100", "10000000 01000100 0700000000000000",
+		0, 0 },
+	{ "state get", 16, "10000000 02000100", "10000000 02000100 02000000 ffffffff", 0, 0 },
+	{ "state set", 16, "10000000 02000200 03000000 00000000",
+		"10000000 02000200 03000000 ffffffff", 0, 0 },
+	{ "mig data read", 17, "0b000000 03000000", "0b000000 03000000 01080f", 0, 0 },
+	{ "state set resuming", 16, "10000000 02000200 04000000 00000000",
+		"10000000 02000200 04000000 ffffffff", 0, 0 },
+	{ "mig data write", 18, "0a000000 02000000 1122", "", 0, 0 },
+	{ "log start", 16, "28000000 06000200 0020000000000000 01000000 00000000"
+		"0000100000000000 0000020000000000",
+		"28000000 06000200 0010000000000000 01000000 00000000"
+		"0000100000000000 0000020000000000", 0, 0 },
+	{ "log report", 16, "28000000 08000100 0000100000000000 0000020000000000 0010000000000000",
+		"28000000 08000100 0000100000000000 0000020000000000 0010000000000000"
+		"0000000000000000", 0, 0 },
+	{ "log stop", 16, "08000000 07000200", "08000000 07000200", 0, 0 },
+};
+
+static void
+golden_vectors(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], want[VU_RAW_MAX], got[VU_RAW_MAX];
+	uint32_t i, len, want_len, f;
+	eventfd_t fired;
+	int n, ev = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	(void)state;
+	handshake(w);
+	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		const struct vector *v = &vectors[i];
+		const int *fd = v->command == 8 ? &ev : &w->mem_fd;
+
+		len = vu_raw_msg(msg, (uint16_t)(100 + i), v->command, 0, 0, v->request);
+		want_len = vu_raw_msg(want, (uint16_t)(100 + i), v->command, 1, 0, v->reply);
+		n = exchange(w, msg, len, fd, v->fds_in, got);
+		if (n != (int)want_len || memcmp(got, want, want_len) != 0)
+			fail_msg("%s: reply of %d bytes, error %u", v->name, n, got[12]);
+		assert_int_equal(w->nb_got_fds, v->fds_out);
+		for (f = 0; f < w->nb_got_fds; f++)
+			close(w->got_fds[f]);
+	}
+	/* trigger by none and by bool */
+	assert_int_equal(eventfd_read(ev, &fired), 0);
+	assert_int_equal(fired, 2);
+	assert_int_equal(w->dev.maps, 2);
+	assert_int_equal(w->dev.unmaps, 2);
+	assert_int_equal(w->dev.resets, 1);
+	close(ev);
+	hang_up(w);
+	world_free(w);
+}
+
+static const struct bad {
+	const char *name;
+	uint16_t command;
+	uint16_t expect; /* errno, or DROP */
+	uint32_t nb_fds;
+	uint32_t flags;
+	const char *payload;
+} bad[] = {
+	{ "no such command", 14, EINVAL, 0, 0, "00000000" },
+	{ "no such command", 20, EINVAL, 0, 0, "" },
+	{ "no such command", 0xffff, EINVAL, 0, 0, "" },
+	{ "version again", 1, EINVAL, 0, 0, "00000100" },
+	{ "dma command", 11, EINVAL, 0, 0, "0000000000000000 0100000000000000" },
+	{ "precopy info, not negotiated", 19, ENOTTY, 0, 0, "18000000 00000000" },
+	{ "unsolicited reply", 4, DROP, 0, 1, "10000000 00000000 00000000 00000000" },
+	{ "type 2", 4, DROP, 0, 2, "10000000 00000000 00000000 00000000" },
+	{ "unknown flag", 4, DROP, 0, 0x40, "10000000 00000000 00000000 00000000" },
+	{ "65 descriptors", 13, DROP, 65, 0, "" },
+	{ "253 descriptors", 13, DROP, 253, 0, "" },
+	{ "descriptor nobody asked for", 13, EINVAL, 1, 0, "" },
+
+	{ "info: short", 4, EINVAL, 0, 0, "10000000 00000000 00000000" },
+	{ "info: argsz", 4, EINVAL, 0, 0, "0f000000 00000000 00000000 00000000" },
+	{ "region info: argsz", 5, EINVAL, 0, 0,
+		"1f000000 00000000 00000000 00000000 0000000000000000 0000000000000000" },
+	{ "region info: index", 5, EINVAL, 0, 0,
+		"20000000 00000000 09000000 00000000 0000000000000000 0000000000000000" },
+	{ "io fds: flags", 6, EINVAL, 0, 0, "00010000 01000000 01000000 00000000" },
+	{ "io fds: count", 6, EINVAL, 0, 0, "00010000 00000000 01000000 01000000" },
+	{ "io fds: no such region", 6, EINVAL, 0, 0, "00010000 00000000 05000000 00000000" },
+	{ "irq info: index", 7, EINVAL, 0, 0, "10000000 00000000 05000000 00000000" },
+
+	{ "irqs: short", 8, EINVAL, 0, 0, "14000000 21000000" },
+	{ "irqs: argsz", 8, EINVAL, 0, 0, "03000000 21000000 02000000 00000000 00000000" },
+	{ "irqs: index", 8, EINVAL, 0, 0, "14000000 21000000 05000000 00000000 00000000" },
+	{ "irqs: two actions", 8, EINVAL, 0, 0, "14000000 19000000 02000000 00000000 01000000" },
+	{ "irqs: no action", 8, EINVAL, 0, 0, "14000000 01000000 02000000 00000000 01000000" },
+	{ "irqs: two data", 8, EINVAL, 0, 0, "15000000 23000000 02000000 00000000 01000000 00" },
+	{ "irqs: no data", 8, EINVAL, 0, 0, "14000000 20000000 02000000 00000000 01000000" },
+	{ "irqs: unknown flag", 8, EINVAL, 0, 0, "14000000 61000000 02000000 00000000 01000000" },
+	{ "irqs: start", 8, EINVAL, 0, 0, "14000000 21000000 02000000 28000000 01000000" },
+	{ "irqs: range", 8, EINVAL, 0, 0, "14000000 21000000 02000000 27000000 02000000" },
+	{ "irqs: wrap", 8, EINVAL, 0, 0, "14000000 24000000 02000000 02000000 ffffffff" },
+	{ "irqs: none at start", 8, EINVAL, 0, 0, "14000000 21000000 02000000 01000000 00000000" },
+	{ "irqs: none of bool", 8, EINVAL, 0, 0, "14000000 22000000 02000000 00000000 00000000" },
+	{ "irqs: none to mask", 8, EINVAL, 0, 0, "14000000 09000000 00000000 00000000 00000000" },
+	{ "irqs: bool too short", 8, EINVAL, 0, 0,
+		"16000000 22000000 02000000 00000000 02000000 01" },
+	{ "irqs: descriptors and bool", 8, EINVAL, 1, 0,
+		"15000000 22000000 02000000 00000000 01000000 01" },
+	{ "irqs: descriptors and none", 8, EINVAL, 1, 0,
+		"14000000 21000000 02000000 00000000 01000000" },
+	{ "irqs: 2 descriptors for 3", 8, EINVAL, 2, 0,
+		"14000000 24000000 02000000 00000000 03000000" },
+	{ "irqs: mask msix", 8, ENOTTY, 0, 0, "14000000 09000000 02000000 00000000 01000000" },
+	{ "irqs: index without vectors", 8, EINVAL, 0, 0,
+		"14000000 21000000 01000000 00000000 00000000" },
+
+	{ "read: behind the end", 9, EINVAL, 0, 0, "0000010000000000 00000000 01000000" },
+	{ "read: over the end", 9, EINVAL, 0, 0, "ffff000000000000 00000000 02000000" },
+	{ "read: wrap", 9, EINVAL, 0, 0, "ffffffffffffffff 00000000 02000000" },
+	{ "read: huge count", 9, EINVAL, 0, 0, "0000000000000000 00000000 ffffffff" },
+	{ "read: nothing", 9, EINVAL, 0, 0, "0000000000000000 00000000 00000000" },
+	{ "read: region 9", 9, EINVAL, 0, 0, "0000000000000000 09000000 01000000" },
+	{ "read: region 4g", 9, EINVAL, 0, 0, "0000000000000000 ffffffff 01000000" },
+	{ "read: empty region", 9, EINVAL, 0, 0, "0000000000000000 03000000 01000000" },
+	{ "read: with data", 9, EINVAL, 0, 0, "0000000000000000 00000000 01000000 00" },
+	{ "write: less data than count", 10, EINVAL, 0, 0,
+		"0000000000000000 00000000 04000000 000000" },
+	{ "write: more data than count", 10, EINVAL, 0, 0,
+		"0000000000000000 00000000 04000000 0000000000" },
+	{ "multi: nothing", 15, EINVAL, 0, 0, "0000000000000000" },
+	{ "multi: more than there is", 15, EINVAL, 0, 0,
+		"0200000000000000 0003000000000000 00000000 01000000 ff00000000000000" },
+	{ "multi: count that overflows", 15, EINVAL, 0, 0,
+		"ababababababab0a 0003000000000000 00000000 01000000 ff00000000000000" },
+	{ "multi: 9 bytes", 15, EINVAL, 0, 0,
+		"0100000000000000 0003000000000000 00000000 09000000 ff00000000000000" },
+	{ "multi: 0 bytes", 15, EINVAL, 0, 0,
+		"0100000000000000 0003000000000000 00000000 00000000 ff00000000000000" },
+
+	{ "map: argsz", 2, EINVAL, 1, 0,
+		"1f000000 03000000 0000000000000000 0000100000000000 0010000000000000" },
+	{ "map: no rights", 2, EINVAL, 1, 0,
+		"20000000 00000000 0000000000000000 0000100000000000 0010000000000000" },
+	{ "map: unknown flag", 2, EINVAL, 1, 0,
+		"20000000 13000000 0000000000000000 0000100000000000 0010000000000000" },
+	{ "map: empty", 2, EINVAL, 1, 0,
+		"20000000 03000000 0000000000000000 0000100000000000 0000000000000000" },
+	{ "map: wraps", 2, EINVAL, 0, 0,
+		"20000000 03000000 0000000000000000 00f0ffffffffffff 0020000000000000" },
+	{ "map: not aligned", 2, EINVAL, 0, 0,
+		"20000000 03000000 0000000000000000 0100100000000000 0010000000000000" },
+	{ "map: longer than the file", 2, EINVAL, 1, 0,
+		"20000000 03000000 0000000000000000 0000100000000000 0010010000000000" },
+	{ "map: behind the file", 2, EINVAL, 1, 0,
+		"20000000 03000000 0000010000000000 0000100000000000 0010000000000000" },
+	{ "map: offset wraps", 2, EINVAL, 1, 0,
+		"20000000 03000000 00f0ffffffffffff 0000100000000000 0020000000000000" },
+	{ "map: two descriptors", 2, EINVAL, 2, 0,
+		"20000000 03000000 0000000000000000 0000100000000000 0010000000000000" },
+	{ "unmap: unknown", 3, ENOENT, 0, 0, "18000000 00000000 0000100000000000 0010000000000000" },
+	{ "unmap: argsz", 3, EINVAL, 0, 0, "08000000 00000000 0000100000000000 0010000000000000" },
+	{ "unmap: get dirty", 3, EINVAL, 0, 0,
+		"18000000 01000000 0000100000000000 0010000000000000" },
+	{ "unmap: flag 4", 3, EINVAL, 0, 0, "18000000 04000000 0000100000000000 0010000000000000" },
+	{ "unmap: all with a range", 3, EINVAL, 0, 0,
+		"18000000 02000000 0000100000000000 0010000000000000" },
+
+	{ "feature: argsz", 16, EINVAL, 0, 0, "07000000 01000100" },
+	{ "feature: unknown flag", 16, EINVAL, 0, 0, "10000000 01000900" },
+	{ "feature: get and set", 16, EINVAL, 0, 0, "10000000 02000300" },
+	{ "feature: neither", 16, EINVAL, 0, 0, "10000000 02000000" },
+	{ "feature: unknown", 16, ENOTTY, 0, 0, "10000000 03000100" },
+	{ "feature: unknown, probe", 16, ENOTTY, 0, 0, "08000000 0c000600" },
+	{ "feature: set what can be got", 16, EINVAL, 0, 0, "10000000 01000200 0000000000000000" },
+	{ "feature: probe set of it", 16, EINVAL, 0, 0, "08000000 01000600" },
+	{ "feature: no room", 16, EINVAL, 0, 0, "0f000000 01000100" },
+	{ "state: short", 16, EINVAL, 0, 0, "10000000 02000200 03000000" },
+	{ "state: error", 16, EINVAL, 0, 0, "10000000 02000200 00000000 00000000" },
+	{ "state: 8", 16, EINVAL, 0, 0, "10000000 02000200 08000000 00000000" },
+	{ "state: -1", 16, EINVAL, 0, 0, "10000000 02000200 ffffffff 00000000" },
+	{ "log: short", 16, EINVAL, 0, 0, "18000000 06000200 0010000000000000" },
+	{ "log: page size 0", 16, EINVAL, 0, 0,
+		"18000000 06000200 0000000000000000 00000000 00000000" },
+	{ "log: fewer ranges than said", 16, EINVAL, 0, 0,
+		"38000000 06000200 0010000000000000 02000000 00000000"
+		"0000100000000000 0000020000000000" },
+	{ "log: 257 ranges", 16, E2BIG, 0, 0,
+		"38000000 06000200 0010000000000000 01010000 00000000" },
+	{ "log: empty range", 16, EINVAL, 0, 0,
+		"28000000 06000200 0010000000000000 01000000 00000000"
+		"0000100000000000 0000000000000000" },
+	{ "log: range wraps", 16, EOVERFLOW, 0, 0,
+		"28000000 06000200 0010000000000000 01000000 00000000"
+		"00f0ffffffffffff 0020000000000000" },
+	{ "report: no room for the bitmap", 16, EINVAL, 0, 0,
+		"27000000 08000100 0000100000000000 0000020000000000 0010000000000000" },
+	{ "report: too long", 16, EINVAL, 0, 0,
+		"ffffffff 08000100 0000000000000000 0000000000010000 0010000000000000" },
+	{ "report: wraps", 16, EOVERFLOW, 0, 0,
+		"28000000 08000100 00f0ffffffffffff 0020000000000000 0010000000000000" },
+	{ "report: page size 3", 16, EINVAL, 0, 0,
+		"28000000 08000100 0000100000000000 0000020000000000 0300000000000000" },
+	{ "report: page size 0", 16, EINVAL, 0, 0,
+		"28000000 08000100 0000100000000000 0000020000000000 0000000000000000" },
+	{ "mig read: no room", 17, EINVAL, 0, 0, "08000000 01000000" },
+	{ "mig read: too much", 17, EINVAL, 0, 0, "ffffffff 01001000" },
+	{ "mig read: wrong state", 17, EINVAL, 0, 0, "0b000000 03000000" },
+	{ "mig write: less data", 18, EINVAL, 0, 0, "0a000000 02000000 11" },
+	{ "mig write: more data", 18, EINVAL, 0, 0, "0a000000 02000000 112233" },
+};
+
+static void
+malformed(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	int fds[253], n;
+	uint32_t i, len, error, before;
+
+	(void)state;
+	for (i = 0; i < 253; i++)
+		fds[i] = w->mem_fd;
+	handshake(w);
+	before = vu_count_fds();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const struct bad *b = &bad[i];
+
+		len = vu_raw_msg(msg, 9, b->command, b->flags, 0, b->payload);
+		n = exchange(w, msg, len, fds, b->nb_fds, got);
+		if (b->expect == DROP) {
+			if (n != 0)
+				fail_msg("%s: not dropped", b->name);
+			hang_up(w);
+			handshake(w);
+		} else {
+			memcpy(&error, got + 12, sizeof(error));
+			if (n != 16 || got[8] != 0x21 || error != b->expect)
+				fail_msg("%s: %d bytes, error %u", b->name, n, error);
+		}
+		if (vu_count_fds() != before)
+			fail_msg("%s: leaks descriptors", b->name);
+		/* asking for no reply is obeyed for errors too */
+		if (b->expect != DROP) {
+			len = vu_raw_msg(msg, 9, b->command, b->flags | NO_REPLY, 0, b->payload);
+			assert_int_equal(exchange(w, msg, len, fds, b->nb_fds, got), -EAGAIN);
+		}
+	}
+	assert_int_equal(w->dev.maps, 0);
+	assert_int_equal(w->dev.resets, 0);
+	assert_false(w->dev.is_logging);
+	assert_int_equal(w->dev.state, 2);
+	hang_up(w);
+	world_free(w);
+}
+
+/* Sizes that contradict themselves: the stream is lost, so the connection ends. */
+static void
+bad_sizes(void **state)
+{
+	static const uint32_t sizes[] = { 0, 1, 15, (1 << 20) + 4096 + 17, 0x80000000, 0xffffffff };
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		handshake(w);
+		vu_raw_msg(msg, 1, 13, 0, 0, "");
+		memcpy(msg + 4, &sizes[i], 4);
+		assert_int_equal(exchange(w, msg, 16, NULL, 0, got), 0);
+		hang_up(w);
+	}
+	assert_int_equal(w->dev.resets, 0);
+	world_free(w);
+}
+
+static const struct version_case {
+	const char *json; /* NULL: none */
+	uint16_t major;
+	uint16_t minor;
+	uint16_t expect; /* 0 or errno, then the connection ends */
+} version_cases[] = {
+	{ NULL, 0, 0, 0 },
+	{ NULL, 0, 9, 0 },
+	{ NULL, 1, 0, EINVAL },
+	{ "", 0, 1, EINVAL },
+	{ "{}", 0, 1, 0 },
+	{ "[]", 0, 1, EINVAL },
+	{ "{\"capabilities\":3}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"max_msg_fds\":\"8\"}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"max_msg_fds\":-1}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"max_msg_fds\":1025}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"max_msg_fds\":1e3}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"max_data_xfer_size\":0}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"write_multiple\":1}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"migration\":[]}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"migration\":{\"pgsize\":4097}}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"twin_socket\":{\"supported\":0}}}", 0, 1, EINVAL },
+	{ "{\"capabilities\":{\"unknown\":{\"a\":[1,2]}},\"more\":1}", 0, 1, 0 },
+};
+
+static void
+version_table(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	uint32_t i, len;
+	int n;
+
+	(void)state;
+	for (i = 0; i < sizeof(version_cases) / sizeof(version_cases[0]); i++) {
+		const struct version_case *v = &version_cases[i];
+
+		w->sock = vu_raw_connect(w->dev.path);
+		len = vu_raw_version(msg, 1, 0, v->major, v->minor, v->json);
+		n = exchange(w, msg, len, NULL, 0, got);
+		if (v->expect == 0) {
+			assert_true(n > 20);
+			assert_int_equal(got[8], 1);
+			assert_int_equal(got[18], v->minor < 1 ? v->minor : 1);
+			/* nothing that was not offered */
+			assert_null(strstr((char *)got + 20, "write_multiple"));
+			assert_null(strstr((char *)got + 20, "twin_socket"));
+			assert_null(strstr((char *)got + 20, "migration"));
+			assert_int_equal(got[n - 1], 0);
+		} else {
+			if (n != 16 || got[8] != 0x21 || got[12] != v->expect)
+				fail_msg("%s accepted", v->json != NULL ? v->json : "(none)");
+			assert_int_equal(vu_raw_recv(w->sock, got, VU_RAW_MAX, w->got_fds,
+					&w->nb_got_fds), 0);
+		}
+		hang_up(w);
+	}
+	/* no NUL at the end; too short; something else first */
+	w->sock = vu_raw_connect(w->dev.path);
+	len = vu_raw_version(msg, 1, 0, 0, 1, "{}") - 1;
+	memcpy(msg + 4, &len, 4);
+	assert_int_equal(exchange(w, msg, len, NULL, 0, got), 16);
+	hang_up(w);
+	w->sock = vu_raw_connect(w->dev.path);
+	assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 1, 0, 0, "0000"), NULL, 0, got), 16);
+	hang_up(w);
+	w->sock = vu_raw_connect(w->dev.path);
+	assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 13, 0, 0, ""), NULL, 0, got), 16);
+	assert_int_equal(w->dev.resets, 0);
+	hang_up(w);
+	world_free(w);
+}
+
+/* What QEMU 10.1's client offers is answered with values that it takes (it stops at others). */
+static void
+version_for_qemu(void **state)
+{
+	static const char offer[] = "{\"capabilities\": {\"migration\": {\"max_bitmap_size\": "
+			"268435456, \"pgsize\": 4096}, \"max_msg_fds\": 16, \"max_data_xfer_size\": "
+			"1048576, \"max_dma_maps\": 65535, \"pgsizes\": 4096, "
+			"\"write_multiple\": true}}";
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	const char *json = (const char *)got + 20, *at;
+
+	(void)state;
+	w->sock = vu_raw_connect(w->dev.path);
+	assert_true(exchange(w, msg, vu_raw_version(msg, 1, 0, 0, 0, offer), NULL, 0, got) > 20);
+	at = strstr(json, "\"max_msg_fds\":");
+	assert_non_null(at);
+	assert_true(atoi(at + 14) >= 1 && atoi(at + 14) <= 16);
+	at = strstr(json, "\"max_data_xfer_size\":");
+	assert_true(atoi(at + 21) > 0 && atoi(at + 21) <= 64 << 20);
+	at = strstr(json, "\"max_dma_maps\":");
+	assert_int_equal(atoi(at + 15), 8);
+	assert_non_null(strstr(json, "\"pgsizes\":4096"));
+	assert_non_null(strstr(json, "\"pgsize\":4096"));
+	assert_null(strstr(json, "mig_"));
+	hang_up(w);
+	world_free(w);
+}
+
+/* A connection that ends after any number of bytes does nothing and leaves nothing. */
+static void
+truncated(void **state)
+{
+	static const struct {
+		uint16_t command;
+		uint32_t nb_fds;
+		const char *payload;
+	} rows[] = {
+		{ 2, 1, "20000000 03000000 0010000000000000 0000100000000000 0020000000000000" },
+		{ 8, 3, "14000000 24000000 02000000 03000000 03000000" },
+		{ 10, 0, "0002000000000000 00000000 04000000 a1b2c3d4" },
+	};
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX];
+	int fds[3] = { w->mem_fd, w->mem_fd, w->mem_fd };
+	uint32_t r, i, len;
+
+	(void)state;
+	for (r = 0; r < 3; r++) {
+		len = vu_raw_msg(msg, 1, rows[r].command, 0, 0, rows[r].payload);
+		for (i = 1; i < len; i++) {
+			handshake(w);
+			vu_raw_send(w->sock, msg, i, fds, rows[r].nb_fds);
+			process(w);
+			hang_up(w);
+			assert_false(lm_vu_server_connected(w->dev.server));
+		}
+	}
+	len = vu_raw_version(msg, 7, 0, 0, 1, CAPS);
+	for (i = 1; i < len; i++) {
+		w->sock = vu_raw_connect(w->dev.path);
+		process(w);
+		vu_raw_send(w->sock, msg, i, NULL, 0);
+		process(w);
+		hang_up(w);
+	}
+	assert_int_equal(w->dev.maps, 0);
+	assert_int_equal(w->dev.bar0[0x200], 0);
+	assert_int_equal(w->dev.connects, w->dev.disconnects);
+	world_free(w);
+}
+
+/* Byte by byte, descriptors with the first; and many messages in one send. */
+static void
+pieces(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	uint32_t len, i;
+
+	(void)state;
+	handshake(w);
+	len = vu_raw_msg(msg, 1, 2, 0, 0, "20000000 03000000 0010000000000000 0000100000000000"
+			"0020000000000000");
+	for (i = 0; i < len; i++) {
+		assert_int_equal(vu_raw_recv(w->sock, got, VU_RAW_MAX, w->got_fds,
+				&w->nb_got_fds), -EAGAIN);
+		vu_raw_send(w->sock, msg + i, 1, &w->mem_fd, i == 0);
+		process(w);
+	}
+	assert_int_equal(vu_raw_recv(w->sock, got, VU_RAW_MAX, w->got_fds, &w->nb_got_fds), 16);
+	assert_int_equal(got[8], 1);
+	assert_int_equal(w->dev.maps, 1);
+	assert_non_null(lm_vu_server_dma_ptr(w->dev.server, 0x100000, 0x2000, 3));
+
+	for (len = 0, i = 0; i < 100; i++)
+		len += vu_raw_msg(msg + len, (uint16_t)i, 13, 0, 0, "");
+	vu_raw_send(w->sock, msg, len, NULL, 0);
+	process(w);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(vu_raw_recv(w->sock, got, VU_RAW_MAX, w->got_fds,
+				&w->nb_got_fds), 16);
+		assert_int_equal(got[0], i);
+	}
+	hang_up(w);
+	assert_null(lm_vu_server_dma_ptr(w->dev.server, 0x100000, 1, 1));
+	world_free(w);
+}
+
+/* Mappings by address: edges, order of arrival, rights, the table's limit. */
+static void
+dma_table(void **state)
+{
+	static const uint8_t order[8] = { 5, 1, 7, 0, 3, 6, 2, 4 };
+	struct world *w = world_new();
+	struct lm_vu_server *s = w->dev.server;
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX], *base;
+	char text[128];
+	uint64_t len;
+	uint32_t i;
+
+	(void)state;
+	handshake(w);
+	/* map i: iova 0x2000 * i, one page from file page i; all but 3 writable */
+	for (i = 0; i < 8; i++) {
+		snprintf(text, sizeof(text), "20000000 %02x000000 00%02x000000000000"
+				"00%02x000000000000 0010000000000000", order[i] == 3 ? 1 : 3,
+				order[i] << 4, order[i] << 5);
+		assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 2, 0, 0, text), &w->mem_fd, 1,
+				got), 16);
+		assert_int_equal(got[12], 0);
+	}
+	/* the ninth */
+	assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 2, 0, 0, "20000000 03000000"
+			"0000000000000000 0000100000000000 0010000000000000"), &w->mem_fd, 1, got), 16);
+	assert_int_equal(got[12], ENOSPC);
+	base = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED, w->mem_fd, 0);
+	for (i = 0; i < 8; i++) {
+		uint64_t iova = 0x2000 * i;
+		uint8_t *p = lm_vu_server_dma_ptr(s, iova, 0x1000, 1);
+
+		assert_non_null(p);
+		p = lm_vu_server_dma_ptr(s, iova + 0xfff, 1, 3);
+		assert_true((p != NULL) == (i != 3));
+		if (p != NULL) {
+			*p = (uint8_t)(0xa0 + i);
+			assert_int_equal(base[0x1000 * i + 0xfff], 0xa0 + i);
+		}
+		assert_null(lm_vu_server_dma_ptr(s, iova + 0xfff, 2, 1));
+		assert_null(lm_vu_server_dma_ptr(s, iova + 0x1000, 1, 1));
+		assert_null(lm_vu_server_dma_ptr(s, iova, UINT64_MAX, 1));
+		len = UINT64_MAX;
+		assert_non_null(lm_vu_server_dma_span(s, iova + 0x10, &len, 1));
+		assert_int_equal(len, 0xff0);
+	}
+	assert_null(lm_vu_server_dma_ptr(s, UINT64_MAX, 1, 1));
+	munmap(base, 0x10000);
+	hang_up(w);
+	world_free(w);
+}
+
+/* INTx that fires while masked is delivered by unmasking, once. */
+static void
+intx_mask(void **state)
+{
+	struct world *w = world_new();
+	struct lm_vu_server *s = w->dev.server;
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	int ev = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	eventfd_t n;
+
+	(void)state;
+	handshake(w);
+	assert_false(lm_vu_server_irq_trigger(s, LM_VU_IRQ_INTX, 0));
+	assert_false(lm_vu_server_irq_trigger(s, 77, 0));
+	exchange(w, msg, vu_raw_msg(msg, 1, 8, 0, 0,
+			"14000000 24000000 00000000 00000000 01000000"), &ev, 1, got);
+	exchange(w, msg, vu_raw_msg(msg, 1, 8, 0, 0,
+			"14000000 09000000 00000000 00000000 01000000"), NULL, 0, got);
+	assert_true(lm_vu_server_irq_trigger(s, LM_VU_IRQ_INTX, 0));
+	assert_true(lm_vu_server_irq_trigger(s, LM_VU_IRQ_INTX, 0));
+	assert_int_equal(eventfd_read(ev, &n), -1);
+	exchange(w, msg, vu_raw_msg(msg, 1, 8, 0, 0,
+			"14000000 11000000 00000000 00000000 01000000"), NULL, 0, got);
+	assert_int_equal(eventfd_read(ev, &n), 0);
+	assert_int_equal(n, 1);
+	exchange(w, msg, vu_raw_msg(msg, 1, 8, 0, 0,
+			"14000000 11000000 00000000 00000000 01000000"), NULL, 0, got);
+	assert_int_equal(eventfd_read(ev, &n), -1);
+	close(ev);
+	hang_up(w);
+	world_free(w);
+}
+
+/* A full eventfd that blocks its writer must not stop the device. */
+static void
+full_eventfd(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	int ev = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(eventfd_write(ev, UINT64_MAX - 1), 0);
+	handshake(w);
+	exchange(w, msg, vu_raw_msg(msg, 1, 8, 0, 0,
+			"14000000 24000000 02000000 00000000 01000000"), &ev, 1, got);
+	alarm(5);
+	assert_true(lm_vu_server_irq_trigger(w->dev.server, LM_VU_IRQ_MSIX, 0));
+	alarm(0);
+	close(ev);
+	hang_up(w);
+	world_free(w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(golden_vectors),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(bad_sizes),
+		cmocka_unit_test(version_table),
+		cmocka_unit_test(version_for_qemu),
+		cmocka_unit_test(truncated),
+		cmocka_unit_test(pieces),
+		cmocka_unit_test(dma_table),
+		cmocka_unit_test(intx_mask),
+		cmocka_unit_test(full_eventfd),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
