@@ -21,7 +21,8 @@ struct dm_control_client {
 };
 
 struct dm_control {
-	struct dm_function *f;
+	dm_control_fn fn;
+	void *ctx;
 	struct dm_loop *loop;
 	int fd;
 	struct sockaddr_un addr;
@@ -43,32 +44,22 @@ dm_control_error(const char *text)
 }
 
 static json_t *
-dm_control_run(struct dm_function *f, const char *cmd, const json_t *args)
+dm_control_run(const struct dm_control *c, const char *cmd, const json_t *args)
 {
 	const char *error = "bad arguments";
-	const char *spec;
 	json_t *reply = json_object();
-	int ret = 0;
+	int ret = c->fn(c->ctx, cmd, args, reply, &error);
 
-	if (strcmp(cmd, "stats") == 0) {
-		ret = dm_function_stats(f, reply);
-	} else if (strcmp(cmd, "fault") == 0) {
-		spec = json_string_value(json_object_get(args, "spec"));
-		ret = spec == NULL ? -EINVAL : dm_fault_parse(&f->faults, spec);
-		error = "unknown fault";
-	} else {
-		ret = f->device.ops->control(f->device.dev, cmd, args, &error);
-		if (ret == -ENOTSUP)
-			error = "unknown command";
-	}
 	if (ret == 0)
 		return reply;
 	json_decref(reply);
+	if (ret == -ENOTSUP)
+		error = "unknown command";
 	return dm_control_error(ret == -ENOMEM ? "out of memory" : error);
 }
 
 static json_t *
-dm_control_answer(struct dm_function *f, const char *line, size_t len_bytes)
+dm_control_answer(const struct dm_control *c, const char *line, size_t len_bytes)
 {
 	json_t *args = json_loadb(line, len_bytes, JSON_REJECT_DUPLICATES, NULL);
 	const char *cmd = json_string_value(json_object_get(args, "cmd"));
@@ -79,7 +70,7 @@ dm_control_answer(struct dm_function *f, const char *line, size_t len_bytes)
 	else if (cmd == NULL)
 		reply = dm_control_error("no \"cmd\"");
 	else
-		reply = dm_control_run(f, cmd, args);
+		reply = dm_control_run(c, cmd, args);
 	json_decref(args);
 	return reply;
 }
@@ -121,7 +112,7 @@ dm_control_read(void *ctx)
 	client->have_bytes += (uint32_t)got;
 	while ((end = memchr(client->line, '\n', client->have_bytes)) != NULL) {
 		used = (size_t)(end - client->line) + 1;
-		if (!dm_control_send(client, dm_control_answer(client->control->f, client->line,
+		if (!dm_control_send(client, dm_control_answer(client->control, client->line,
 				used - 1))) {
 			dm_control_drop(client);
 			return;
@@ -179,7 +170,7 @@ dm_control_clear_stale(const struct sockaddr_un *addr)
 }
 
 int
-dm_control_open(const char *path, struct dm_function *f, struct dm_loop *loop,
+dm_control_open(const char *path, dm_control_fn fn, void *ctx, struct dm_loop *loop,
 		struct dm_control **control)
 {
 	struct dm_control *c = calloc(1, sizeof(*c));
@@ -188,7 +179,8 @@ dm_control_open(const char *path, struct dm_function *f, struct dm_loop *loop,
 
 	if (c == NULL)
 		return -ENOMEM;
-	c->f = f;
+	c->fn = fn;
+	c->ctx = ctx;
 	c->loop = loop;
 	for (i = 0; i < DM_CONTROL_MAX_CLIENTS; i++) {
 		c->clients[i].control = c;

@@ -7,16 +7,33 @@
  * @file
  * Control socket: UNIX stream, one JSON object per line in, one per line out.
  *
- * {"cmd":"stats"}, {"cmd":"fault","spec":"..."} and what the device knows. Answers are objects;
- * an error is {"error":"..."}. A client that sends garbage or does not read is dropped.
+ * {"cmd":"stats"} and what else the program knows. Answers are objects; an error is
+ * {"error":"..."}. A client that sends garbage or does not read is dropped.
  */
 
-#include "dm_function.h"
+#include <jansson.h>
+
+#include "dm_loop.h"
 
 struct dm_control;
 
+/**
+ * Run a command.
+ *
+ * @param args
+ *   The whole request.
+ * @param reply
+ *   An object to fill.
+ * @param error
+ *   On failure: what to say; preset to "bad arguments".
+ * @return
+ *   0, -ENOMEM, -ENOTSUP (no such command) or another -errno.
+ */
+typedef int (*dm_control_fn)(void *ctx, const char *cmd, const json_t *args, json_t *reply,
+		const char **error);
+
 /** Replaces a stale socket; -EADDRINUSE when somebody answers at path. */
-int dm_control_open(const char *path, struct dm_function *f, struct dm_loop *loop,
+int dm_control_open(const char *path, dm_control_fn fn, void *ctx, struct dm_loop *loop,
 		struct dm_control **control);
 /** Closes all clients and removes the socket. NULL is allowed. */
 void dm_control_close(struct dm_control *c);

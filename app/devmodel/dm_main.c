@@ -69,6 +69,21 @@ dm_app_signals(struct dm_app *app)
 }
 
 static int
+dm_app_command(void *ctx, const char *cmd, const json_t *args, json_t *reply, const char **error)
+{
+	struct dm_function *f = ctx;
+	const char *spec;
+
+	if (strcmp(cmd, "stats") == 0)
+		return dm_function_stats(f, reply);
+	if (strcmp(cmd, "fault") != 0)
+		return f->device.ops->control(f->device.dev, cmd, args, error);
+	*error = "unknown fault";
+	spec = json_string_value(json_object_get(args, "spec"));
+	return spec == NULL ? -EINVAL : dm_fault_parse(&f->faults, spec);
+}
+
+static int
 dm_app_device(struct dm_app *app, const struct dm_args *args)
 {
 	struct dm_net_conf conf = {
@@ -111,7 +126,8 @@ dm_app_open(struct dm_app *app, const struct dm_args *args)
 	if (ret != 0)
 		return dm_app_fail("cannot create", "virtio-net", ret);
 	if (args->control != NULL) {
-		ret = dm_control_open(args->control, &app->f, app->loop, &app->control);
+		ret = dm_control_open(args->control, dm_app_command, &app->f, app->loop,
+				&app->control);
 		if (ret != 0)
 			return dm_app_fail("cannot listen at", args->control, ret);
 	}

@@ -70,25 +70,36 @@ put_memory(struct guest *g)
 		m->touched_pages, m->kept_pages, m->written, m->checked, m->bad);
 }
 
-static void
-put_nic(struct guest *g, const struct guest_nic *n)
+static const char *const nic_counters[] = {
+	"rx_packets", "rx_bytes", "rx_errors", "rx_dropped", "rx_nohandler",
+	"tx_packets", "tx_bytes", "tx_errors", "tx_dropped",
+};
+
+static uint64_t
+read_nic(const struct guest_nic *n, const char *dir, const char *name)
 {
-	static const char *const names[] = {
-		"rx_packets", "rx_bytes", "rx_errors", "rx_dropped", "rx_fifo_errors", "rx_nohandler",
-		"tx_packets", "tx_bytes", "tx_errors", "tx_dropped",
-	};
 	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s%s", n->name, dir, name);
+	return read_number(path);
+}
+
+/* The kernel's counters, over all interfaces. */
+static void
+put_nic_sums(struct guest *g)
+{
+	uint64_t sum;
+	uint32_t n;
 	size_t i;
 
-	put(g, "\"%s\":{\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"mtu\":%u,\"queue_pairs\":%u",
-		n->name, n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5], n->mtu,
-		n->queue_pairs);
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", n->name, names[i]);
-		put(g, ",\"%s\":%" PRIu64, names[i], read_number(path));
+	put(g, "\"nic\":{");
+	for (i = 0; i < sizeof(nic_counters) / sizeof(nic_counters[0]); i++) {
+		sum = 0;
+		for (n = 0; n < g->nic_count; n++)
+			sum += read_nic(&g->nics[n], "statistics/", nic_counters[i]);
+		put(g, "%s\"%s\":%" PRIu64, i == 0 ? "" : ",", nic_counters[i], sum);
 	}
-	snprintf(path, sizeof(path), "/sys/class/net/%s/carrier_changes", n->name);
-	put(g, ",\"carrier_changes\":%" PRIu64 "}", read_number(path));
+	put(g, "}");
 }
 
 static void
@@ -96,12 +107,16 @@ put_nics(struct guest *g)
 {
 	uint32_t i;
 
-	put(g, "\"nic\":{");
+	put(g, "\"nics\":[");
 	for (i = 0; i < g->nic_count; i++) {
-		put(g, i == 0 ? "" : ",");
-		put_nic(g, &g->nics[i]);
+		const struct guest_nic *n = &g->nics[i];
+
+		put(g, "%s{\"name\":\"%s\",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"mtu\":%u,"
+			"\"queue_pairs\":%u,\"carrier_changes\":%" PRIu64 "}", i == 0 ? "" : ",",
+			n->name, n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5],
+			n->mtu, n->queue_pairs, read_nic(n, "", "carrier_changes"));
 	}
-	put(g, "}");
+	put(g, "]");
 }
 
 static void
@@ -163,6 +178,8 @@ do_stats(struct guest *g)
 		c.drop_socket, c.drop_tx_full, c.drop_tx_error, c.drop_too_big, c.corrupt,
 		read_softnet_drops());
 	put_memory(g);
+	put(g, ",");
+	put_nic_sums(g);
 	put(g, ",");
 	put_nics(g);
 	put(g, ",");

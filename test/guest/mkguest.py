@@ -123,6 +123,8 @@ def make(init: pathlib.Path, kernel_dir: pathlib.Path, out: pathlib.Path) -> Non
     busybox = next((p for p in BUSYBOX if os.path.exists(p)), None)
     if busybox is None:
         raise GuestError("no busybox; type: devtools/setup.sh demo")
+    if not init.exists():
+        raise GuestError(f"no {init}; build it with ninja")
     modules = collect_modules(kernel_dir / "modules")
     archive = make_initramfs(init.read_bytes(), pathlib.Path(busybox).read_bytes(), modules)
     out.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,8 @@ def make(init: pathlib.Path, kernel_dir: pathlib.Path, out: pathlib.Path) -> Non
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--init", type=pathlib.Path, required=True, help="static init program")
+    parser.add_argument("--init", type=pathlib.Path,
+                        help="static init program (default: the one built beside --out)")
     parser.add_argument("--kernel", type=pathlib.Path, default=default_kernel_dir(),
                         metavar="DIR", help="with vmlinuz and modules/ (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR")
@@ -143,7 +146,7 @@ def main() -> int:
                         help="without a kernel say so and succeed")
     args = parser.parse_args()
     try:
-        make(args.init, args.kernel, args.out)
+        make(args.init or args.out.parent / "test/guest/guest-init", args.kernel, args.out)
     except GuestError as error:
         print(f"guest: {error}", file=sys.stderr)
         return 0 if args.if_possible else 1
