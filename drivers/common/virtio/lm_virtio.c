@@ -312,9 +312,11 @@ lm_virtio_negotiate(struct lm_virtio_dev *dev, uint64_t features)
 		ret = lm_virtio_status(dev, &status);
 	if (ret != 0)
 		return ret;
-	if ((status & LM_VIRTIO_STATUS_FEATURES_OK) == 0)
+	if ((status & LM_VIRTIO_STATUS_FEATURES_OK) == 0) {
+		dev->status &= (uint8_t)~LM_VIRTIO_STATUS_FEATURES_OK;
 		return lm_pci_fail(dev->pci, -ENOTSUP, "the device refuses features 0x%" PRIx64
 				" (status 0x%02x)", features, status);
+	}
 	dev->features = features;
 	return 0;
 }
