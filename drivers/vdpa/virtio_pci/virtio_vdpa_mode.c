@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "virtio_pci_if.h"
+#include "virtio_ring_if.h"
+#include "virtio_vdpa.h"
+
+/* Modes of a queue. The caller has parked it, and the device does not have it. */
+
+static void
+mode_set(struct virtio_vdpa_queue *q, enum virtio_vdpa_mode mode)
+{
+	char event[28];
+
+	if (virtio_vdpa_queue_mode(q) == mode)
+		return;
+	atomic_store_explicit(&q->mode, (uint8_t)mode, memory_order_relaxed);
+	atomic_fetch_add_explicit(&q->switches, 1, memory_order_relaxed);
+	snprintf(event, sizeof(event), "queue %u %s", q->index, virtio_vdpa_mode_name(mode));
+	virtio_vdpa_event(q->dev, "mode", event, 0, 0);
+}
+
+/* Shadow memory stays with the queue: mapping it is paid once, not in every blackout. */
+static int
+mode_shadow(struct virtio_vdpa_queue *q)
+{
+	size_t need = virtio_vdpa_relay_shadow_size(q->size);
+	int ret;
+
+	if (q->shadow.vaddr != NULL && q->shadow.size_bytes < need) {
+		lm_pci_mem_free(q->dev->pci, &q->shadow);
+		memset(&q->shadow, 0, sizeof(q->shadow));
+	}
+	if (q->shadow.vaddr == NULL) {
+		ret = lm_pci_mem_alloc(q->dev->pci, need, &q->shadow);
+		if (ret != 0) {
+			memset(&q->shadow, 0, sizeof(q->shadow));
+			return ret;
+		}
+	}
+	memset(q->shadow.vaddr, 0, need);
+	return 0;
+}
+
+static int
+mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
+{
+	struct virtio_vdpa *dev = q->dev;
+	struct virtio_vdpa_relay_conf conf = {
+		.desc = q->desc,
+		.avail = q->avail,
+		.used = q->used,
+		.used_gpa = q->used_gpa,
+		.size = q->size,
+		.base = base,
+		.event_idx = (dev->driver_features & 1ULL << LM_VIRTIO_F_EVENT_IDX) != 0,
+		.indirect = (dev->driver_features & 1ULL << LM_VIRTIO_F_INDIRECT_DESC) != 0,
+		.log_full = dev->args.log_full,
+		.mem = dev->gpa_to_hva,
+		.log = dev->log,
+	};
+	struct virtio_vdpa_relay *relay;
+	int ret;
+
+	ret = mode_shadow(q);
+	if (ret == 0) {
+		conf.shadow = q->shadow.vaddr;
+		conf.shadow_iova = q->shadow.iova;
+		ret = virtio_vdpa_relay_create(&conf, &relay);
+	}
+	if (ret != 0) {
+		VDPA_LOG(ERR, dev, "cannot relay queue %u (%u entries): %s", q->index, q->size,
+			strerror(-ret));
+		return ret;
+	}
+	virtio_vdpa_relay_set_log(relay, atomic_load(&dev->log_on));
+	q->asleep = false;
+	q->broken = false;
+	rte_spinlock_lock(&q->stat_lock);
+	q->relay = relay;
+	rte_spinlock_unlock(&q->stat_lock);
+	mode_set(q, VIRTIO_VDPA_RELAY);
+	return 0;
+}
+
+int
+virtio_vdpa_mode_choose(struct virtio_vdpa_queue *q, uint16_t base)
+{
+	uint16_t used_idx = virtio_vdpa_ring_used_idx(q->used);
+
+	if (base != used_idx) {
+		VDPA_LOG(WARNING, q->dev, "queue %u: the front end says index %u, the ring in guest "
+			"memory %u; the ring is believed", q->index, base, used_idx);
+		base = used_idx;
+	}
+	/* After a reset a function can only start at index 0. */
+	if (base == 0 && !atomic_load(&q->dev->log_on)) {
+		((struct lm_vring_used *)q->used)->flags = 0; /* as fresh rings have it */
+		mode_set(q, VIRTIO_VDPA_DIRECT);
+		return 0;
+	}
+	return mode_relay(q, base);
+}
+
+static void
+mode_leave_relay(struct virtio_vdpa_queue *q)
+{
+	struct virtio_vdpa_relay *relay = q->relay;
+
+	virtio_vdpa_relay_quiesce(relay);
+	if (virtio_vdpa_relay_need_call(relay))
+		virtio_vdpa_call(q);
+	virtio_vdpa_queue_stats_keep(q);
+	virtio_vdpa_relay_destroy(relay);
+}
+
+/* What the device left on the guest's own ring becomes a plain suffix; see the used index. */
+static void
+mode_leave_direct(struct virtio_vdpa_queue *q)
+{
+	struct virtio_vdpa *dev = q->dev;
+	struct lm_log_cache cache = { 0 };
+	unsigned int holes = 0, closed = 0;
+	uint16_t *outstanding;
+	int nb;
+
+	outstanding = malloc(q->size * sizeof(*outstanding));
+	nb = outstanding == NULL ? -ENOMEM :
+		virtio_vdpa_ring_outstanding(q->avail, q->used, q->size, outstanding, &holes);
+	if (nb < 0) {
+		/* The used index stands; what the ring cannot tell is for the guest to notice. */
+		VDPA_LOG(ERR, dev, "queue %u: cannot tell what the function left on the ring: %s",
+			q->index, strerror(-nb));
+		atomic_fetch_add_explicit(&q->errors, 1, memory_order_relaxed);
+	} else if (holes != 0) {
+		closed = virtio_vdpa_ring_close_holes(q->avail, q->used, q->size, outstanding,
+			(unsigned int)nb);
+	}
+	free(outstanding);
+	if (closed != 0) {
+		atomic_fetch_add_explicit(&q->holes, closed, memory_order_relaxed);
+		virtio_vdpa_count(dev, q->index % 2 == 1 ? VIRTIO_VDPA_TX_DROPPED :
+			VIRTIO_VDPA_RX_RETURNED, closed);
+		virtio_vdpa_call(q);
+	}
+	if (atomic_load(&dev->log_on)) {
+		lm_vhost_log_mark(dev->log, &cache, q->used_gpa, lm_vring_used_bytes(q->size));
+		lm_vhost_log_flush(dev->log, &cache);
+	}
+}
+
+uint16_t
+virtio_vdpa_queue_finish(struct virtio_vdpa_queue *q)
+{
+	switch (virtio_vdpa_queue_mode(q)) {
+	case VIRTIO_VDPA_RELAY:
+		mode_leave_relay(q);
+		break;
+	case VIRTIO_VDPA_DIRECT:
+		mode_leave_direct(q);
+		break;
+	default:
+		break;
+	}
+	mode_set(q, VIRTIO_VDPA_OFF);
+	return q->used == NULL ? 0 : virtio_vdpa_ring_used_idx(q->used);
+}
+
+/* Direct -> relay for one queue that the function can give up alone. */
+static int
+log_switch_queue(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d)
+{
+	struct virtio_vdpa *dev = q->dev;
+	int ret;
+
+	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_RING_RESET) == 0)
+		return -ENOTSUP;
+	ret = lm_virtio_queue_reset(dev->virtio, q->index, virtio_vdpa_deadline_left_us(d));
+	if (ret != 0) {
+		VDPA_LOG(WARNING, dev, "log-on: ring reset of queue %u: %s", q->index,
+			strerror(-ret));
+		return ret;
+	}
+	ret = mode_relay(q, virtio_vdpa_queue_finish(q));
+	if (ret == 0)
+		ret = virtio_vdpa_queue_program(q);
+	if (ret == 0)
+		ret = virtio_vdpa_irq_bind(q);
+	return ret;
+}
+
+/* Everything off and on again, as relays: the way for functions without ring reset. */
+static int
+log_switch_all(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
+{
+	struct virtio_vdpa_queue *q;
+	uint16_t base, i;
+	int ret = 0;
+
+	if (virtio_vdpa_ladder(dev, d) == NULL)
+		return -EIO;
+	for (i = 0; i < dev->nb_queues && ret == 0; i++) {
+		q = &dev->queue[i];
+		if (!q->known)
+			continue;
+		base = virtio_vdpa_queue_finish(q);
+		ret = mode_relay(q, base);
+	}
+	if (ret == 0)
+		ret = virtio_vdpa_start(dev);
+	for (i = 0; i < dev->nb_queues && ret == 0; i++)
+		ret = virtio_vdpa_irq_bind(&dev->queue[i]);
+	return ret;
+}
+
+/* Queues parked, log_on set. */
+static int
+log_switch(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
+{
+	struct virtio_vdpa_queue *q;
+	int ret = 0;
+	uint16_t i;
+
+	for (i = 0; i < dev->nb_queues; i++) {
+		q = &dev->queue[i];
+		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY)
+			virtio_vdpa_relay_set_log(q->relay, true);
+		else if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT && ret == 0)
+			ret = log_switch_queue(q, d);
+	}
+	if (ret == 0)
+		return 0;
+	virtio_vdpa_event(dev, "log-on", "whole device", 0, ret);
+	return log_switch_all(dev, d);
+}
+
+int
+virtio_vdpa_log_start(struct virtio_vdpa *dev)
+{
+	struct virtio_vdpa_deadline d = virtio_vdpa_deadline_start(dev, "log-on");
+	uint64_t took;
+	uint16_t i;
+	int ret;
+
+	virtio_vdpa_event(dev, d.phase, "begin", 0, 0);
+	virtio_vdpa_log_attach(dev);
+	ret = virtio_vdpa_park_all(dev, virtio_vdpa_deadline_left_us(&d));
+	atomic_store(&dev->log_on, true);
+	if (ret == 0) {
+		ret = log_switch(dev, &d);
+		virtio_vdpa_release_all(dev);
+		for (i = 0; i < dev->nb_queues; i++)
+			virtio_vdpa_nudge(&dev->queue[i]);
+	}
+	took = virtio_vdpa_now_us() - d.begin_us;
+	virtio_vdpa_gauge(dev, VIRTIO_VDPA_LOG_ON_US, took);
+	if (ret != 0) {
+		VDPA_LOG(ERR, dev, "log-on: cannot track what the function writes: %s",
+			strerror(-ret));
+		virtio_vdpa_mem_mark_all(dev, d.phase);
+	} else if (took > (uint64_t)dev->args.stop_budget_ms * 1000) {
+		virtio_vdpa_count(dev, VIRTIO_VDPA_BUDGET_OVERRUNS, 1);
+		VDPA_LOG(WARNING, dev, "log-on took %" PRIu64 " us, budget %" PRIu32 " ms", took,
+			dev->args.stop_budget_ms);
+		virtio_vdpa_mem_mark_all(dev, d.phase);
+	}
+	virtio_vdpa_event(dev, d.phase, "end", 0, ret);
+	return ret;
+}
+
+/* Queues stay relayed: a function can go back to the guest's ring only where index 0 comes by. */
+void
+virtio_vdpa_log_stop(struct virtio_vdpa *dev)
+{
+	struct virtio_vdpa_queue *q;
+	uint16_t i;
+
+	atomic_store(&dev->log_on, false);
+	if (virtio_vdpa_park_all(dev, (uint64_t)dev->args.stop_budget_ms * 1000) == 0) {
+		for (i = 0; i < dev->nb_queues; i++) {
+			q = &dev->queue[i];
+			if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY)
+				virtio_vdpa_relay_set_log(q->relay, false);
+		}
+		virtio_vdpa_release_all(dev);
+	}
+	virtio_vdpa_log_detach(dev);
+	virtio_vdpa_event(dev, "log-off", "end", 0, 0);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_pause.h>
+
+#include "lm_thread.h"
+#include "virtio_vdpa.h"
+
+/*
+ * The thread that relays and forwards kicks. It polls while there is work, and after a while
+ * without any it asks both sides of every relay to notify and sleeps on their eventfds.
+ */
+
+#define WORKER_BURST 64
+#define WORKER_EMPTY_ROUNDS 256
+#define WORKER_EVENT_ROUNDS 32 /* rounds between two looks at the eventfds while polling */
+#define WORKER_EVENTS 32
+
+enum worker_source {
+	SOURCE_WAKE,
+	SOURCE_KICK,
+	SOURCE_IRQ,
+	SOURCE_DEVICE,
+};
+
+struct virtio_vdpa_worker {
+	struct virtio_vdpa *dev;
+	struct lm_thread thread;
+	int epfd;
+	int wakefd;
+	_Atomic bool stop;
+	uint32_t rounds;
+};
+
+static int
+worker_add(struct virtio_vdpa_worker *w, int fd, enum worker_source source, uint16_t index)
+{
+	struct epoll_event event = { .events = EPOLLIN,
+		.data.u64 = (uint64_t)source << 32 | index };
+
+	return epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static void
+worker_broken(struct virtio_vdpa_queue *q, enum virtio_vdpa_relay_error error)
+{
+	q->broken = true;
+	atomic_store_explicit(&q->error, (uint32_t)error, memory_order_relaxed);
+	atomic_fetch_add_explicit(&q->errors, 1, memory_order_relaxed);
+	VDPA_LOG(ERR, q->dev, "queue %u is stopped: %s", q->index,
+		virtio_vdpa_relay_strerror(error));
+	virtio_vdpa_event(q->dev, "relay", "queue stopped", q->index, -EPROTO);
+}
+
+/* Inside the guard. @return chains moved. */
+static unsigned int
+worker_relay(struct virtio_vdpa_queue *q)
+{
+	struct virtio_vdpa_relay *relay = q->relay;
+	unsigned int n;
+
+	if (q->asleep) {
+		virtio_vdpa_relay_wake(relay);
+		q->asleep = false;
+	}
+	n = virtio_vdpa_relay_used_burst(relay, WORKER_BURST);
+	n += virtio_vdpa_relay_avail_burst(relay, WORKER_BURST);
+	if (virtio_vdpa_relay_need_call(relay))
+		virtio_vdpa_call(q);
+	if (virtio_vdpa_relay_need_kick(relay))
+		lm_virtio_notify(q->dev->virtio, q->index);
+	if (unlikely(virtio_vdpa_relay_error(relay) != VIRTIO_VDPA_RELAY_OK))
+		worker_broken(q, virtio_vdpa_relay_error(relay));
+	return n;
+}
+
+static unsigned int
+worker_round(struct virtio_vdpa *dev)
+{
+	struct virtio_vdpa_queue *q;
+	unsigned int n = 0;
+	uint16_t i;
+
+	for (i = 0; i < dev->nb_queues; i++) {
+		q = &dev->queue[i];
+		if (virtio_vdpa_queue_mode(q) != VIRTIO_VDPA_RELAY ||
+				!lm_quiesce_enter(&q->guard))
+			continue;
+		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY && !q->broken)
+			n += worker_relay(q);
+		lm_quiesce_exit(&q->guard);
+	}
+	return n;
+}
+
+/* @return true when no relay can have work without one of our eventfds becoming readable. */
+static bool
+worker_may_sleep(struct virtio_vdpa *dev)
+{
+	struct virtio_vdpa_queue *q;
+	bool may = true;
+	uint16_t i;
+
+	for (i = 0; i < dev->nb_queues && may; i++) {
+		q = &dev->queue[i];
+		if (virtio_vdpa_queue_mode(q) != VIRTIO_VDPA_RELAY ||
+				!lm_quiesce_enter(&q->guard))
+			continue; /* parked: its manager wakes us */
+		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY && !q->broken && !q->asleep) {
+			q->asleep = virtio_vdpa_relay_sleep(q->relay);
+			may = q->asleep;
+		}
+		lm_quiesce_exit(&q->guard);
+	}
+	return may;
+}
+
+static bool
+worker_kick(struct virtio_vdpa_queue *q)
+{
+	eventfd_t n;
+
+	if (!lm_quiesce_enter(&q->guard))
+		return false;
+	if (q->kickfd >= 0 && eventfd_read(q->kickfd, &n) == 0) {
+		atomic_fetch_add_explicit(&q->kicks_forwarded, 1, memory_order_relaxed);
+		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT)
+			lm_virtio_notify(q->dev->virtio, q->index);
+	}
+	lm_quiesce_exit(&q->guard);
+	return true;
+}
+
+static void
+worker_device(struct virtio_vdpa_worker *w)
+{
+	int fd = lm_pci_event_fd(w->dev->pci);
+
+	if (lm_pci_event_process(w->dev->pci) != -ENOTCONN)
+		return;
+	epoll_ctl(w->epfd, EPOLL_CTL_DEL, fd, NULL);
+	virtio_vdpa_lost(w->dev);
+}
+
+static void
+worker_events(struct virtio_vdpa_worker *w, int timeout_ms)
+{
+	struct epoll_event events[WORKER_EVENTS];
+	struct virtio_vdpa_queue *q;
+	bool held_up = false;
+	eventfd_t n;
+	int nb, i;
+
+	nb = epoll_wait(w->epfd, events, WORKER_EVENTS, timeout_ms);
+	for (i = 0; i < nb; i++) {
+		q = &w->dev->queue[(uint32_t)events[i].data.u64];
+		switch ((enum worker_source)(events[i].data.u64 >> 32)) {
+		case SOURCE_WAKE:
+			eventfd_read(w->wakefd, &n);
+			break;
+		case SOURCE_KICK:
+			held_up = !worker_kick(q) || held_up;
+			break;
+		case SOURCE_IRQ:
+			eventfd_read(q->irqfd, &n);
+			break;
+		case SOURCE_DEVICE:
+			worker_device(w);
+			break;
+		}
+	}
+	/* The kick of a parked queue stays readable: do not spin against its manager. */
+	if (held_up)
+		sched_yield();
+}
+
+static lm_thread_ret_t
+worker_main(void *arg)
+{
+	struct virtio_vdpa_worker *w = arg;
+	uint32_t empty = 0;
+
+	if (w->dev->args.has_relay_cpus &&
+			rte_thread_set_affinity(&w->dev->args.relay_cpus) != 0)
+		VDPA_LOG(WARNING, w->dev, "cannot run the relay on the CPUs of relay_cpus=");
+	while (!atomic_load_explicit(&w->stop, memory_order_acquire)) {
+		if (worker_round(w->dev) != 0) {
+			empty = 0;
+		} else if (++empty < WORKER_EMPTY_ROUNDS) {
+			rte_pause();
+		} else if (worker_may_sleep(w->dev)) {
+			virtio_vdpa_count(w->dev, VIRTIO_VDPA_SLEEPS, 1);
+			worker_events(w, -1);
+			empty = 0;
+			continue;
+		}
+		if (++w->rounds % WORKER_EVENT_ROUNDS == 0)
+			worker_events(w, 0);
+	}
+	return LM_THREAD_RETURN;
+}
+
+static int
+worker_sources(struct virtio_vdpa_worker *w)
+{
+	int fd = lm_pci_event_fd(w->dev->pci), ret;
+	uint16_t i;
+
+	ret = worker_add(w, w->wakefd, SOURCE_WAKE, 0);
+	if (ret == 0 && fd >= 0)
+		ret = worker_add(w, fd, SOURCE_DEVICE, 0);
+	for (i = 0; i < w->dev->nb_queues && ret == 0; i++)
+		ret = worker_add(w, w->dev->queue[i].irqfd, SOURCE_IRQ, i);
+	return ret;
+}
+
+int
+virtio_vdpa_worker_create(struct virtio_vdpa *dev, struct virtio_vdpa_worker **worker)
+{
+	struct virtio_vdpa_worker *w = calloc(1, sizeof(*w));
+	int ret;
+
+	if (w == NULL)
+		return -ENOMEM;
+	w->dev = dev;
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	w->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ret = w->epfd < 0 || w->wakefd < 0 ? -errno : worker_sources(w);
+	if (ret == 0)
+		ret = lm_thread_create(&w->thread, "lm-relay", worker_main, w);
+	if (ret != 0) {
+		if (w->epfd >= 0)
+			close(w->epfd);
+		if (w->wakefd >= 0)
+			close(w->wakefd);
+		free(w);
+		return ret;
+	}
+	*worker = w;
+	return 0;
+}
+
+void
+virtio_vdpa_worker_destroy(struct virtio_vdpa_worker *w)
+{
+	atomic_store_explicit(&w->stop, true, memory_order_release);
+	virtio_vdpa_worker_wake(w);
+	lm_thread_join(&w->thread);
+	close(w->epfd);
+	close(w->wakefd);
+	free(w);
+}
+
+void
+virtio_vdpa_worker_wake(struct virtio_vdpa_worker *w)
+{
+	eventfd_write(w->wakefd, 1);
+}
+
+void
+virtio_vdpa_worker_watch(struct virtio_vdpa_worker *w, struct virtio_vdpa_queue *q)
+{
+	int ret = worker_add(w, q->kickfd, SOURCE_KICK, q->index);
+
+	q->kick_watched = ret == 0;
+	if (ret != 0)
+		VDPA_LOG(ERR, q->dev, "queue %u: cannot wait for kicks: %s", q->index,
+			strerror(-ret));
+}
+
+void
+virtio_vdpa_worker_unwatch(struct virtio_vdpa_worker *w, struct virtio_vdpa_queue *q)
+{
+	if (q->kick_watched)
+		epoll_ctl(w->epfd, EPOLL_CTL_DEL, q->kickfd, NULL);
+	q->kick_watched = false;
+}
+
+static int
+park(struct virtio_vdpa *dev, struct lm_quiesce *const *guards, unsigned int nb,
+		uint64_t timeout_us)
+{
+	const struct lm_quiesce *late = NULL;
+	int ret = lm_quiesce_park(guards, nb, timeout_us, &late);
+
+	if (ret != 0)
+		VDPA_LOG(ERR, dev, "%s is not left by the relay thread within %" PRIu64 " us: %s",
+			late == NULL ? "a queue" : late->name, timeout_us, strerror(-ret));
+	return ret;
+}
+
+int
+virtio_vdpa_park_all(struct virtio_vdpa *dev, uint64_t timeout_us)
+{
+	struct lm_quiesce *guards[VIRTIO_VDPA_MAX_QUEUES];
+	uint16_t i;
+
+	for (i = 0; i < dev->nb_queues; i++)
+		guards[i] = &dev->queue[i].guard;
+	return park(dev, guards, dev->nb_queues, timeout_us);
+}
+
+void
+virtio_vdpa_release_all(struct virtio_vdpa *dev)
+{
+	struct lm_quiesce *guards[VIRTIO_VDPA_MAX_QUEUES];
+	uint16_t i;
+
+	for (i = 0; i < dev->nb_queues; i++)
+		guards[i] = &dev->queue[i].guard;
+	lm_quiesce_release(guards, dev->nb_queues);
+	virtio_vdpa_worker_wake(dev->worker);
+}
+
+int
+virtio_vdpa_park(struct virtio_vdpa_queue *q, uint64_t timeout_us)
+{
+	struct lm_quiesce *guard = &q->guard;
+
+	return park(q->dev, &guard, 1, timeout_us);
+}
+
+void
+virtio_vdpa_release(struct virtio_vdpa_queue *q)
+{
+	struct lm_quiesce *guard = &q->guard;
+
+	lm_quiesce_release(&guard, 1);
+	virtio_vdpa_worker_wake(q->dev->worker);
+}
