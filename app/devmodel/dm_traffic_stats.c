@@ -62,7 +62,7 @@ switches_json(const struct dm_traffic *t)
 	return list;
 }
 
-/* Of the last move that an echo followed; null when there was none. */
+/* Of the last move that an echo followed; 0 when there was none. */
 static json_t *
 gap_json(const struct dm_traffic *t)
 {
@@ -71,7 +71,7 @@ gap_json(const struct dm_traffic *t)
 	while (i-- > 0)
 		if (t->switches[i].gap_known)
 			return json_integer((json_int_t)(t->switches[i].gap_ns / 1000));
-	return json_null();
+	return json_integer(0);
 }
 
 static json_t *
