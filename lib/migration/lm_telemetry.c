@@ -239,8 +239,9 @@ handle_timeline(const char *cmd, const char *params, struct rte_tel_data *d)
 	RTE_SET_USED(cmd);
 	comma = params == NULL ? NULL : strchr(params, ',');
 	if (comma != NULL) {
+		errno = 0;
 		from = strtoull(comma + 1, &end, 10);
-		if (end == comma + 1 || *end != '\0' || comma[1] == '-')
+		if (errno != 0 || *end != '\0' || comma[1] < '0' || comma[1] > '9')
 			return reply_error(d, "not a sequence number: %.64s", comma + 1);
 		snprintf(name, sizeof(name), "%.*s", (int)RTE_MIN(comma - params, 63), params);
 	}
