@@ -74,9 +74,8 @@ def guest_drops(stats: dict[str, Any]) -> Counters:
     """What ended in the guest: its program's counters and its driver's."""
     out: Counters = {}
     _flat("guest.", stats.get("drops", {}), out)
-    for name, nic in stats.get("nic", {}).items():
-        _flat(f"guest.{name}_", {k: v for k, v in nic.items()
-                                 if k.endswith(("_errors", "_dropped"))}, out)
+    _flat("guest.nic_", {k: v for k, v in stats.get("nic", {}).items()
+                         if k.endswith(("_errors", "_dropped"))}, out)
     return out
 
 

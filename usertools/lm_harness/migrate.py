@@ -12,6 +12,7 @@ from .base import Deadline, HarnessError
 from .guest import Guest
 
 BANDWIDTH_BYTES = 10 << 30  # a local socket; nothing is to be throttled
+DOWNTIME_LIMIT_MS = 20      # QEMU goes on copying until the rest fits into this
 FAILED = ("failed", "cancelled", "cancelling", "postcopy-paused")
 COUNTERS = ("transferred", "remaining", "total", "duplicate", "normal", "dirty-sync-count",
             "dirty-pages-rate", "mbps", "pages-per-second")
@@ -70,7 +71,7 @@ def prepare(guest: Guest, downtime_limit_ms: int, bandwidth: int) -> None:
 
 
 def migrate(source: Guest, destination: Guest, held: bool, timeout: float = 60.0,
-            downtime_limit_ms: int = 300, bandwidth: int = BANDWIDTH_BYTES,
+            downtime_limit_ms: int = DOWNTIME_LIMIT_MS, bandwidth: int = BANDWIDTH_BYTES,
             progress: Callable[[Sample, float], None] | None = None) -> Migration:
     """
     Returns when the destination runs, or, when held, when it has loaded everything and stands
