@@ -23,6 +23,8 @@ lost(struct lm_vu_client *c, int err)
 	shutdown(c->sock, SHUT_RDWR);
 	if (c->twin >= 0)
 		shutdown(c->twin, SHUT_RDWR);
+	lm_vu_rx_clear(&c->rx);
+	lm_vu_rx_clear(&c->twin_rx);
 	return err;
 }
 
@@ -214,6 +216,15 @@ lm_vu_client_call(struct lm_vu_client *c, const struct lm_vu_req *req, struct lm
 	if (ret == 0 && reply == NULL && !req->no_reply)
 		lm_vu_msg_clear(&ignored);
 	return ret;
+}
+
+int
+lm_vu_client_reject(struct lm_vu_client *c)
+{
+	pthread_mutex_lock(&c->lock);
+	lost(c, 0);
+	pthread_mutex_unlock(&c->lock);
+	return -EPROTO;
 }
 
 int

@@ -22,7 +22,7 @@ lm_vu_client_device_info(struct lm_vu_client *c, uint32_t *flags, uint32_t *num_
 	memcpy(&info, reply.payload, sizeof(info));
 	lm_vu_msg_clear(&reply);
 	if (info.num_regions > LM_VU_MAX_REGIONS || info.num_irqs > LM_VU_MAX_IRQS)
-		return -EPROTO;
+		return lm_vu_client_reject(c);
 	*flags = info.flags;
 	*num_regions = info.num_regions;
 	*num_irqs = info.num_irqs;
@@ -144,7 +144,7 @@ lm_vu_client_region_info(struct lm_vu_client *c, uint32_t region, struct lm_vu_r
 		}
 	}
 	lm_vu_msg_clear(&reply);
-	return ret;
+	return ret == -EPROTO ? lm_vu_client_reject(c) : ret;
 }
 
 int

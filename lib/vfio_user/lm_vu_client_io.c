@@ -51,7 +51,7 @@ lm_vu_client_region_io_fds(struct lm_vu_client *c, uint32_t region, struct lm_vu
 	if (ret > 0)
 		ret = own_fds(fds, ret, &reply);
 	lm_vu_msg_clear(&reply);
-	return ret;
+	return ret == -EPROTO ? lm_vu_client_reject(c) : ret;
 }
 
 int
@@ -70,7 +70,7 @@ lm_vu_client_irq_info(struct lm_vu_client *c, uint32_t index, uint32_t *flags, u
 	memcpy(&info, reply.payload, sizeof(info));
 	lm_vu_msg_clear(&reply);
 	if (info.index != index)
-		return -EPROTO;
+		return lm_vu_client_reject(c);
 	*flags = info.flags;
 	*count = info.count;
 	return 0;
@@ -144,7 +144,7 @@ region_read(struct lm_vu_client *c, const struct lm_vu_region_access *acc, void 
 		return ret;
 	memcpy(&back, reply.payload, sizeof(back));
 	if (reply.len_bytes != want_bytes || back.count != acc->count)
-		ret = -EIO;
+		ret = lm_vu_client_reject(c);
 	else
 		memcpy(buf, reply.payload + sizeof(*acc), acc->count);
 	lm_vu_msg_clear(&reply);
@@ -234,6 +234,8 @@ write_batch(struct lm_vu_client *c, const struct lm_vu_write *writes, uint32_t c
 		return ret;
 	memcpy(&done, reply.payload, sizeof(done));
 	lm_vu_msg_clear(&reply);
+	if (done > count)
+		return lm_vu_client_reject(c);
 	return done == count ? 0 : -EIO;
 }
 

@@ -6,10 +6,7 @@
 
 #include "lm_vu_client_priv.h"
 
-/*
- * out_bytes: what the reply's data must be at least, when exact also at most.
- * The reply's argsz is not believed: the message's own length counts.
- */
+/* The reply's argsz is not believed: the message's own length counts. */
 int
 lm_vu_client_feature(struct lm_vu_client *c, uint32_t flags, void *data, uint32_t in_len_bytes,
 		uint32_t out_max_bytes)
@@ -35,7 +32,7 @@ lm_vu_client_feature(struct lm_vu_client *c, uint32_t flags, void *data, uint32_
 	memcpy(&hdr, reply.payload, sizeof(hdr));
 	n = reply.len_bytes - (uint32_t)sizeof(hdr);
 	if ((hdr.flags & LM_VU_FEATURE_INDEX_MASK) != (flags & LM_VU_FEATURE_INDEX_MASK)) {
-		ret = -EPROTO;
+		ret = lm_vu_client_reject(c);
 	} else {
 		n = n < out_max_bytes ? n : out_max_bytes;
 		if (n > 0)
@@ -55,7 +52,7 @@ feature_fixed(struct lm_vu_client *c, uint32_t flags, void *data, uint32_t in_by
 
 	if (ret < 0)
 		return ret;
-	return (uint32_t)ret == out_bytes ? 0 : -EPROTO;
+	return (uint32_t)ret == out_bytes ? 0 : lm_vu_client_reject(c);
 }
 
 int
@@ -73,7 +70,7 @@ lm_vu_client_mig_flags(struct lm_vu_client *c, uint64_t *flags)
 	if (ret < 0)
 		return ret;
 	if ((f & LM_VU_MIG_F_STOP_COPY) == 0)
-		return -EPROTO;
+		return lm_vu_client_reject(c);
 	*flags = f;
 	return 0;
 }
@@ -88,7 +85,7 @@ lm_vu_client_mig_state_get(struct lm_vu_client *c, uint32_t *state)
 	if (ret < 0)
 		return ret;
 	if (d.device_state >= LM_VU_STATE_MAX)
-		return -EPROTO;
+		return lm_vu_client_reject(c);
 	*state = d.device_state;
 	return 0;
 }
@@ -126,7 +123,7 @@ lm_vu_client_mig_read(struct lm_vu_client *c, void *buf, uint32_t len_bytes)
 	/* A reply may be padded: its size field tells how much is data. */
 	memcpy(&d, reply.payload, sizeof(d));
 	if (d.size > len_bytes || d.size > reply.len_bytes - sizeof(d)) {
-		ret = -EPROTO;
+		ret = lm_vu_client_reject(c);
 	} else {
 		memcpy(buf, reply.payload + sizeof(d), d.size);
 		ret = (int)d.size;
@@ -218,7 +215,8 @@ lm_vu_client_log_start(struct lm_vu_client *c, const struct lm_vu_range *ranges,
 			len_bytes);
 	if (ret >= (int)sizeof(d)) {
 		memcpy(&d, data, sizeof(d));
-		ret = d.page_size != 0 && (d.page_size & (d.page_size - 1)) == 0 ? 0 : -EPROTO;
+		ret = d.page_size != 0 && (d.page_size & (d.page_size - 1)) == 0 ? 0 :
+				lm_vu_client_reject(c);
 		*page_size_bytes = d.page_size;
 	} else if (ret >= 0) {
 		/* A reply without data: the size is as asked. */
@@ -253,7 +251,7 @@ log_report(struct lm_vu_client *c, const struct lm_vu_log_report *ask, uint64_t 
 	memcpy(&back, buf, sizeof(back));
 	if ((uint32_t)ret != len_bytes || back.iova != ask->iova || back.length != ask->length ||
 			back.page_size != ask->page_size)
-		return -EPROTO;
+		return lm_vu_client_reject(c);
 	memcpy(bitmap, buf + sizeof(back), bitmap_bytes);
 	return 0;
 }

@@ -25,7 +25,6 @@ struct lm_vu_client {
 	int twin; /* -1: the server's commands come on sock */
 	uint16_t next_id;
 	uint32_t timeout_ms;
-	uint32_t num_regions; /* 0: not asked yet */
 	struct lm_vu_caps caps;
 	struct lm_vu_rx rx;
 	struct lm_vu_rx twin_rx;
@@ -55,6 +54,9 @@ struct lm_vu_req {
  */
 int lm_vu_client_call(struct lm_vu_client *c, const struct lm_vu_req *req,
 		struct lm_vu_msg *reply);
+
+/** A reply's payload is malformed: close the connection. @return -EPROTO */
+int lm_vu_client_reject(struct lm_vu_client *c);
 
 /** Handshake on a connected socket, which the client owns from now on, also after a failure. */
 int lm_vu_client_adopt(int sock, const struct lm_vu_client_conf *conf,
