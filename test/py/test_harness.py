@@ -206,7 +206,7 @@ def test_settle() -> None:
 def good_runs() -> tuple[list[Run], RamResult]:
     timed = Run("A", "B", False, Migration(total_ms=100, downtime_ms=10),
                 Frames(100, 90, dropped={"model A.rx_not_running": 10}))
-    timed.figures = {"A": {"dirty_pages_used": 5}}
+    timed.figures = {"A": {"q0_logged_pages": 5, "all_dirty": 0}}
     held = Run("B", "A", True, Migration(), Frames(10, 10), ram=RamResult(65536, 20000, 0))
     return [timed, held], RamResult(65536, 20000, 7)
 

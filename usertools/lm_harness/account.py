@@ -12,7 +12,7 @@ from .testbed import Testbed
 Counters = dict[str, int]
 
 # Of a back end's figures, those that count frames which ended there.
-BACKEND_DROPS = ("drop",)
+BACKEND_DROPS = ("tx_dropped_at_quiesce",)
 
 
 @dataclass
@@ -53,11 +53,13 @@ def drop_counters(testbed: Testbed) -> Counters:
         if side.model_control is not None:
             stats = side.model_control.stats()
             _flat(f"model {side.name}.", stats.get("drops", {}), out)
-            wire = {k: v for k, v in stats.get("wire", {}).items() if "_dropped_" in k}
+            # What the wire refused to send is among these.
+            _flat(f"model {side.name}.", stats.get("tx_drops", {}), out)
+            wire = {k: v for k, v in stats.get("wire", {}).items() if k.startswith("rx_dropped")}
             _flat(f"model {side.name}.wire_", wire, out)
         if side.telemetry is not None:
             figures = side.telemetry.get(f"/lm/stats,{side.device}") or {}
-            drops = {k: v for k, v in figures.items() if any(w in k for w in BACKEND_DROPS)}
+            drops = {k: v for k, v in figures.items() if k in BACKEND_DROPS}
             _flat(f"back end {side.name}.", drops, out)
     return out
 

@@ -132,12 +132,20 @@ class Telemetry:
             page = self.get(f"/lm/timeline,{device},{seq}")
             if not isinstance(page, dict):
                 break
-            new = [e for e in page.get("events", []) if e["seq"] >= seq]
+            new = [_event(text) for text in page.get("events", [])]
+            new = [e for e in new if e["seq"] >= seq]
             if not new:
                 break
             events += new
             seq = new[-1]["seq"] + 1
         return events
+
+
+def _event(text: str) -> dict[str, Any]:
+    """'SEQ T_NS BYTES ERROR PHASE EVENT'; only the last may hold spaces."""
+    seq, t_ns, count, error, phase, event = text.split(" ", 5)
+    return {"seq": int(seq), "t_ns": int(t_ns), "bytes": int(count), "error": int(error),
+            "phase": "" if phase == "-" else phase, "event": event}
 
 
 def settle(read: Any, timeout: float, what: str, quiet_s: float = 0.25) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .migrate import Migration
 
-MODE_EVENT = re.compile(r"^queue (\d+) (direct|relay[a-z-]*|tracked|stopped|off)")
+MODE_EVENT = re.compile(r"^queue (\d+) (\S+)")
 
 
 @dataclass

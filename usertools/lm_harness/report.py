@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from .scenario import CONTROL_ONE_IN, Run
 from .screen import Screen, si_bytes
 
 SCHEMA = 1
+QUEUE_PAGES = re.compile(r"^q(\d+)_logged_pages$")
 NONZERO_PAGES_MIN = 1000  # a booted guest has far more; fewer means that the wrong file was read
 
 
@@ -44,11 +46,14 @@ def total_frames(runs: list[Run]) -> dict[str, Any]:
 
 
 def dirty_pages(runs: list[Run]) -> dict[str, int]:
-    """Figures of the back ends about dirty pages, at the end of the first migration."""
+    """Marks in the log during the first migration, as its source's back end counted them."""
     out: dict[str, int] = {}
     for name, value in runs[0].figures.get(runs[0].source, {}).items():
-        if "dirty" in name or ("log" in name and "page" in name):
-            out[name] = value
+        queue = QUEUE_PAGES.match(name)
+        if queue:
+            out[f"relay of queue {queue.group(1)}"] = value
+        elif name == "all_dirty":
+            out["all memory at once (times)"] = value
     return out
 
 
