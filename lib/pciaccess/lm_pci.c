@@ -76,17 +76,24 @@ bar_release(struct lm_pci_bar *bar)
 	free(bar->ioeventfds);
 	if (bar->fd >= 0)
 		close(bar->fd);
+	*bar = (struct lm_pci_bar){ .fd = -1 };
+}
+
+static void
+bars_release(struct lm_pci *pci)
+{
+	unsigned int i;
+
+	for (i = 0; i < LM_PCI_NUM_BARS; i++)
+		bar_release(&pci->bars[i]);
 }
 
 void
 lm_pci_free(struct lm_pci *pci)
 {
-	unsigned int i;
-
 	if (pci == NULL)
 		return;
-	for (i = 0; i < LM_PCI_NUM_BARS; i++)
-		bar_release(&pci->bars[i]);
+	bars_release(pci);
 	pthread_mutex_destroy(&pci->lock);
 	if (lm_pci_failure.pci == pci)
 		lm_pci_failure.pci = NULL;
@@ -99,6 +106,8 @@ lm_pci_close(struct lm_pci *pci)
 {
 	if (pci == NULL)
 		return;
+	/* Mapped BARs hold the kernel's device open: they go before it. */
+	bars_release(pci);
 	pci->ops->close(pci);
 	lm_pci_free(pci);
 }

@@ -121,10 +121,10 @@ lm_pci_map_one(struct lm_pci *pci, const struct lm_pci_dma *dma, const struct lm
 int
 lm_pci_unmap_at(struct lm_pci *pci, uint32_t index)
 {
-	struct lm_pci_dma dma = pci->maps[index].dma;
+	struct lm_pci_map map = pci->maps[index];
 
 	pci->maps[index] = pci->maps[--pci->nb_maps];
-	return pci->ops->dma_unmap(pci, &dma);
+	return pci->ops->dma_unmap(pci, &map);
 }
 
 int

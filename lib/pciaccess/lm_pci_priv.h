@@ -29,6 +29,8 @@
 #define LM_PCI_MSIX_CONTROL_ENABLE 0x8000
 #define LM_PCI_MAX_CAPS ((LM_PCI_CONFIG_MIN_BYTES - LM_PCI_CFG_CAP_FIRST) / 4)
 
+struct lm_pci_map;
+
 struct lm_pci_ops {
 	void (*close)(struct lm_pci *pci);
 	int (*event_process)(struct lm_pci *pci);
@@ -44,9 +46,9 @@ struct lm_pci_ops {
 			const void *buf, uint32_t len);
 	int (*irq_set)(struct lm_pci *pci, uint32_t first, uint32_t count, const int *eventfds);
 	int (*irq_disable)(struct lm_pci *pci);
-	/* *vaddr may be replaced by what unmap wants to see again. */
+	/* May replace dma->vaddr by what unmap wants to see again. */
 	int (*dma_map)(struct lm_pci *pci, struct lm_pci_dma *dma);
-	int (*dma_unmap)(struct lm_pci *pci, const struct lm_pci_dma *dma);
+	int (*dma_unmap)(struct lm_pci *pci, const struct lm_pci_map *map);
 	int (*reset)(struct lm_pci *pci);
 	int (*feature)(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_len,
 			uint32_t out_max);

@@ -155,9 +155,9 @@ vu_dma_map(struct lm_pci *pci, struct lm_pci_dma *dma)
 }
 
 static int
-vu_dma_unmap(struct lm_pci *pci, const struct lm_pci_dma *dma)
+vu_dma_unmap(struct lm_pci *pci, const struct lm_pci_map *map)
 {
-	return lm_vu_client_dma_unmap(client_of(pci), dma->iova, dma->size_bytes);
+	return lm_vu_client_dma_unmap(client_of(pci), map->dma.iova, map->dma.size_bytes);
 }
 
 static int

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef LM_PCI_VFIO_H
+#define LM_PCI_VFIO_H
+
+/*
+ * Inside of lib/pciaccess: the kernel's VFIO (linux/vfio.h), given a device and a type 1 container
+ * that the caller has opened. What opens them differs (EAL's groups; later a character device).
+ */
+
+#include "lm_pci_priv.h"
+
+struct lm_pci_vfio {
+	int device_fd;
+	int container_fd;
+	uint64_t config_offset; /* of configuration space in device_fd */
+	uint64_t bar_offset[LM_PCI_NUM_BARS];
+	bool irq_enabled;
+};
+
+/** Read regions, interrupts and apertures into pci. The fds stay the caller's. */
+int lm_pci_vfio_read(struct lm_pci *pci, struct lm_pci_vfio *vfio);
+/** Unbind interrupts, end all mappings. */
+void lm_pci_vfio_release(struct lm_pci *pci);
+
+/* Members of struct lm_pci_ops; pci->priv starts with a struct lm_pci_vfio. */
+int lm_pci_vfio_config_read(struct lm_pci *pci, uint32_t offset, void *buf, uint32_t len);
+int lm_pci_vfio_config_write(struct lm_pci *pci, uint32_t offset, const void *buf, uint32_t len);
+int lm_pci_vfio_bar_read(struct lm_pci *pci, unsigned int bar, uint64_t offset, void *buf,
+		uint32_t len);
+int lm_pci_vfio_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
+		uint32_t len);
+int lm_pci_vfio_irq_set(struct lm_pci *pci, uint32_t first, uint32_t count, const int *eventfds);
+int lm_pci_vfio_irq_disable(struct lm_pci *pci);
+int lm_pci_vfio_dma_map(struct lm_pci *pci, struct lm_pci_dma *dma);
+int lm_pci_vfio_dma_unmap(struct lm_pci *pci, const struct lm_pci_map *map);
+int lm_pci_vfio_reset(struct lm_pci *pci);
+int lm_pci_vfio_feature(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_len,
+		uint32_t out_max);
+
+#endif /* LM_PCI_VFIO_H */
