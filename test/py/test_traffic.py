@@ -243,3 +243,42 @@ def test_usage(argv: list[str], tmp_path: pathlib.Path) -> None:
                          capture_output=True, text=True, timeout=DEADLINE_S)
     assert run.returncode == 2
     assert run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not os.access("/dev/net/tun", os.W_OK),
+                    reason="needs root and /dev/net/tun")
+def test_tap(tmp_path: pathlib.Path) -> None:
+    """A port can be an interface of the host; each frame crosses it both ways."""
+    name = f"lmt{os.getpid()}"
+    control = tmp_path / "ctl"
+    with subprocess.Popen(
+            [BUILD / "app/devmodel/dpdk-lm-traffic", "--port", f"A=tap:{name}", "--guest-mac",
+             GUEST_MAC.hex(":"), "--control", control, "--rate", "500"],
+            stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300) as host, \
+                    socket.socket(socket.AF_UNIX) as client:
+                host.settimeout(DEADLINE_S)
+                host.bind((name, 0x0003))
+                client.settimeout(DEADLINE_S)
+                client.connect(str(control))
+                answers = client.makefile("r")
+
+                def ask(cmd: str) -> Any:
+                    client.sendall(b'{"cmd":"%s"}\n' % cmd.encode())
+                    return json.loads(answers.readline())
+
+                ask("start")
+                done = 0
+                while done < 50:
+                    frame = host.recv(70000)
+                    if frame[:6] == GUEST_MAC:
+                        host.send(echo_of(frame))
+                        done += 1
+                deadline = time.monotonic() + DEADLINE_S
+                while ask("stats")["received"] < 50:
+                    assert time.monotonic() < deadline
+                assert ask("stats")["corrupt"] == 0
+        finally:
+            process.kill()

@@ -228,6 +228,35 @@ test_loop(void **state)
 	dm_wire_close(w);
 }
 
+/* A record that ends with the ring, and one that needs a word more than there is. */
+static void
+test_loop_edges(void **state)
+{
+	enum { RECORD = 65536, FRAME = RECORD - 4 };
+	static uint8_t out[FRAME + 4];
+	const uint8_t *frame;
+	struct dm_wire *w;
+	int i, sent = 0;
+
+	(void)state;
+	assert_int_equal(dm_wire_open("loop", &w), 0);
+	for (; out[0] = (uint8_t)sent, send_bytes(w, out, FRAME) == 0; sent++)
+		;
+	assert_int_equal(sent, 63); /* of 64, for the wrap's mark */
+	assert_int_equal(dm_wire_peek(w, &frame), FRAME);
+	dm_wire_pop(w);
+	assert_int_equal(send_bytes(w, out, FRAME + 1), -EAGAIN);
+	assert_int_equal(send_bytes(w, out, FRAME), 0);
+	assert_int_equal(send_bytes(w, out, 1), -EAGAIN);
+	for (i = 1; i <= sent; i++) {
+		assert_int_equal(dm_wire_peek(w, &frame), FRAME);
+		assert_int_equal(frame[0], i);
+		dm_wire_pop(w);
+	}
+	expect_none(w);
+	dm_wire_close(w);
+}
+
 static void
 test_oversize(void **state)
 {
@@ -328,6 +357,27 @@ test_peer_killed(void **state)
 	dm_wire_close(w);
 }
 
+/* The same, seen by reading: the reset is told ahead of the frames and must not hide them. */
+static void
+test_peer_reset(void **state)
+{
+	struct place *p = *state;
+	int fd, srv = plain_listen(p);
+	struct dm_wire *w;
+
+	w = wire_open(p, "link");
+	fd = accept(srv, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(send_bytes(w, "unread", 6), 0);
+	assert_int_equal(send(fd, "last", 4, 0), 4);
+	close(fd);
+	expect_frame(w, "last", 4);
+	expect_none(w);
+	assert_false(dm_wire_link_up(w));
+	close(srv);
+	dm_wire_close(w);
+}
+
 static void
 test_link_before_listener(void **state)
 {
@@ -399,9 +449,11 @@ main(void)
 		cmocka_unit_test(test_specs),
 		cmocka_unit_test(test_null),
 		cmocka_unit_test(test_loop),
+		cmocka_unit_test(test_loop_edges),
 		cmocka_unit_test_setup_teardown(test_oversize, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peer_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link_before_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listen_stale_path, setup, teardown),
