@@ -122,6 +122,7 @@ struct virtio_vdpa_relay_stats {
 	uint64_t out_of_order;    /* completions that had to wait for an older one */
 	uint64_t full;            /* bursts cut because the shadow ring or table pool was full */
 	uint64_t injected;
+	uint64_t holes;           /* chains given back unused, because a later one was used */
 };
 void virtio_vdpa_relay_stats_get(const struct virtio_vdpa_relay *r,
 		struct virtio_vdpa_relay_stats *stats);
@@ -130,8 +131,10 @@ void virtio_vdpa_relay_stats_get(const struct virtio_vdpa_relay *r,
  * What a device that worked on the guest's own ring left behind, after it let go: which of the
  * chains made available are not used. Fills outstanding[] (at most size entries) with head ids in
  * available order.
+ * The rings alone tell it for a device that was in order until a quarter of the ring ago at least;
+ * a chain that stays out for longer, while others come and go, can make a ring look complete.
  * @return their number; *holes counts used chains that lie after the first outstanding one;
- * -ERANGE when the window no longer tells (reset and say so).
+ * -ERANGE when the window no longer tells (reset and say so); -ENOMEM; -EINVAL.
  */
 int virtio_vdpa_ring_outstanding(const void *avail, const void *used, uint16_t size,
 		uint16_t *outstanding, unsigned int *holes);
