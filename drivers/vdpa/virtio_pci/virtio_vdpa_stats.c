@@ -26,8 +26,9 @@ static const struct {
 	FIELD(out_of_order),
 	FIELD(full),
 	FIELD(injected),
+	FIELD(holes),
 };
-static const char * const extra[] = { "kicks_forwarded", "switches", "holes", "errors", "mode" };
+static const char * const extra[] = { "kicks_forwarded", "switches", "direct_holes", "errors", "mode" };
 static_assert(RTE_DIM(fields) * sizeof(uint64_t) == sizeof(struct virtio_vdpa_relay_stats),
 	"a figure of the relay is not shown");
 
