@@ -85,6 +85,12 @@ int lm_pci_bar_read(struct lm_pci *pci, unsigned int bar, uint64_t offset, void 
 		uint32_t len_bytes);
 int lm_pci_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
 		uint32_t len_bytes);
+/**
+ * As lm_pci_bar_write(), but a write by message is not waited for, as on a PCI bus: the device sees
+ * it before any later access by message, its errors are lost. A later read waits for both.
+ */
+int lm_pci_bar_write_posted(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
+		uint32_t len_bytes);
 /** NULL when any part is not mapped. Valid until lm_pci_close(). */
 volatile void *lm_pci_bar_ptr(struct lm_pci *pci, unsigned int bar, uint64_t offset,
 		uint64_t len_bytes);

@@ -171,9 +171,9 @@ lm_pci_bar_read(struct lm_pci *pci, unsigned int bar, uint64_t offset, void *buf
 	return 0;
 }
 
-int
-lm_pci_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
-		uint32_t len)
+static int
+bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf, uint32_t len,
+		bool posted)
 {
 	volatile void *addr;
 	int ret = bar_check(pci, bar, offset, len, "write");
@@ -182,10 +182,25 @@ lm_pci_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const vo
 		return ret;
 	addr = lm_pci_bar_ptr(pci, bar, offset, len);
 	if (addr == NULL)
-		return pci->ops->bar_write(pci, bar, offset, buf, len);
+		return posted ? pci->ops->bar_write_posted(pci, bar, offset, buf, len) :
+				pci->ops->bar_write(pci, bar, offset, buf, len);
 	atomic_thread_fence(memory_order_seq_cst);
 	store(addr, buf, len);
 	return 0;
+}
+
+int
+lm_pci_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
+		uint32_t len)
+{
+	return bar_write(pci, bar, offset, buf, len, false);
+}
+
+int
+lm_pci_bar_write_posted(struct lm_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
+		uint32_t len)
+{
+	return bar_write(pci, bar, offset, buf, len, true);
 }
 
 /* The device holds the other end of the eventfd: it must not be able to make a ring block. */

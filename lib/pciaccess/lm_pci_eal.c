@@ -131,7 +131,7 @@ open_device(struct lm_pci *pci, struct eal_priv *priv)
 	ret = rte_vfio_get_group_num(sysfs, priv->addr, &group);
 	if (ret <= 0)
 		return lm_pci_fail(pci, -ENODEV, "no IOMMU group. Enable the IOMMU in firmware and "
-				"kernel (intel_iommu=on), or see vfio's enable_unsafe_noiommu_mode");
+				"kernel (intel_iommu=on)");
 	priv->vfio.container_fd = rte_vfio_container_create();
 	if (priv->vfio.container_fd < 0)
 		return lm_pci_fail(pci, -EIO, "no VFIO container. Is the module vfio loaded, is "

@@ -65,6 +65,7 @@ struct vdevice {
 	uint16_t notify_off;   /* added to each queue's */
 	uint16_t max_vector;
 	bool reset_hangs;
+	bool refuses_enable;
 	bool ring_reset_hangs;
 	uint32_t status_delay; /* reads until a reset shows */
 	bool refuses_features;
@@ -217,7 +218,7 @@ common_write(struct vdevice *d, uint64_t reg, uint32_t v)
 		q->vector = v <= d->max_vector ? (uint16_t)v : LM_VIRTIO_MSI_NO_VECTOR;
 		break;
 	case LM_VIRTIO_PCI_COMMON_Q_ENABLE:
-		q->enable = (uint16_t)v;
+		q->enable = d->refuses_enable ? 0 : (uint16_t)v;
 		break;
 	case LM_VIRTIO_PCI_COMMON_Q_RESET:
 		if (d->ring_reset_hangs)
@@ -542,6 +543,15 @@ negotiated(struct vdevice *d, uint64_t features)
 	assert_int_equal(lm_virtio_negotiate(d->dev, features), 0);
 }
 
+/* Registers are written without waiting: a read ends when all writes have been handled. */
+static void
+settle(struct vdevice *d)
+{
+	uint8_t status;
+
+	assert_int_equal(lm_virtio_status(d->dev, &status), 0);
+}
+
 static void
 test_queue(void **state)
 {
@@ -576,12 +586,14 @@ test_queue(void **state)
 	bad = conf;
 	bad.vector = 8;
 	refused(d, lm_virtio_queue_setup(d->dev, 1, &bad), -ENXIO, "vector 8 refused");
+	settle(d);
 	assert_int_equal(d->q[1].enable, 0);
 	refused(d, lm_virtio_config_vector(d->dev, 9), -ENXIO, "configuration 0: vector 9");
 	assert_int_equal(lm_virtio_config_vector(d->dev, 0), 0);
 	assert_int_equal(d->config_vector, 0);
 
 	assert_int_equal(lm_virtio_queue_setup(d->dev, 1, &conf), 0);
+	settle(d);
 	assert_int_equal(d->q[1].size, 64);
 	assert_int_equal(d->q[1].vector, 3);
 	assert_int_equal(d->q[1].desc, conf.desc_iova);
@@ -609,7 +621,12 @@ test_queue_reset(void **state)
 	assert_int_equal(lm_virtio_queue_setup(d->dev, 0, &conf), 0);
 	assert_int_equal(lm_virtio_queue_reset(d->dev, 0, RESET_US), 0);
 	assert_int_equal(d->q[0].enable, 0);
+	assert_int_equal(lm_virtio_driver_ok(d->dev), 0);
+	d->refuses_enable = true; /* under DRIVER_OK the enabling is read back */
+	refused(d, lm_virtio_queue_setup(d->dev, 0, &conf), -EPROTO, "enable reads 0");
+	d->refuses_enable = false;
 	assert_int_equal(lm_virtio_queue_setup(d->dev, 0, &conf), 0);
+	assert_int_equal(d->q[0].enable, 1);
 	d->ring_reset_hangs = true;
 	refused(d, lm_virtio_queue_reset(d->dev, 0, 20000), -ETIMEDOUT, "ring reset of queue 0");
 	assert_int_equal(lm_virtio_reset(d->dev, RESET_US), 0);
@@ -660,6 +677,7 @@ test_doorbell_outside(void **state)
 	negotiated(d, PLAIN);
 	d->notify_off = 0x100 / NOTIFY_MULTIPLIER;
 	refused(d, lm_virtio_queue_setup(d->dev, 0, &conf), -EPROTO, "doorbell at 0x100");
+	settle(d);
 	assert_int_equal(d->q[0].enable, 0);
 	d->notify_off = 0xffff;
 	refused(d, lm_virtio_notify_area(d->dev, 0, &bar, &offset, &size), -EPROTO, "doorbell");

@@ -71,22 +71,29 @@ lm_virtio_reg_read32(struct lm_virtio_dev *dev, uint32_t reg, uint32_t *value)
 	return lm_pci_bar_read(dev->pci, dev->common.bar, dev->common.offset + reg, value, 4);
 }
 
+/*
+ * Registers are written without waiting, as on a bus: what matters is read back, and queues are
+ * programmed inside a migration's blackout.
+ */
 int
 lm_virtio_reg_write8(struct lm_virtio_dev *dev, uint32_t reg, uint8_t value)
 {
-	return lm_pci_bar_write(dev->pci, dev->common.bar, dev->common.offset + reg, &value, 1);
+	return lm_pci_bar_write_posted(dev->pci, dev->common.bar, dev->common.offset + reg, &value,
+			1);
 }
 
 int
 lm_virtio_reg_write16(struct lm_virtio_dev *dev, uint32_t reg, uint16_t value)
 {
-	return lm_pci_bar_write(dev->pci, dev->common.bar, dev->common.offset + reg, &value, 2);
+	return lm_pci_bar_write_posted(dev->pci, dev->common.bar, dev->common.offset + reg, &value,
+			2);
 }
 
 int
 lm_virtio_reg_write32(struct lm_virtio_dev *dev, uint32_t reg, uint32_t value)
 {
-	return lm_pci_bar_write(dev->pci, dev->common.bar, dev->common.offset + reg, &value, 4);
+	return lm_pci_bar_write_posted(dev->pci, dev->common.bar, dev->common.offset + reg, &value,
+			4);
 }
 
 /* 4.1.3.1: a 64-bit field is written as two 32-bit ones. */
@@ -324,7 +331,17 @@ lm_virtio_negotiate(struct lm_virtio_dev *dev, uint64_t features)
 int
 lm_virtio_driver_ok(struct lm_virtio_dev *dev)
 {
+	uint8_t status;
+	int ret;
+
 	if ((dev->status & LM_VIRTIO_STATUS_FEATURES_OK) == 0)
 		return lm_pci_fail(dev->pci, -EINVAL, "DRIVER_OK before features are negotiated");
-	return status_add(dev, LM_VIRTIO_STATUS_DRIVER_OK);
+	ret = status_add(dev, LM_VIRTIO_STATUS_DRIVER_OK);
+	/* Reading waits for all that was written: a kick may take another way and be faster. */
+	if (ret == 0)
+		ret = lm_virtio_status(dev, &status);
+	if (ret == 0 && (status & LM_VIRTIO_STATUS_NEEDS_RESET) != 0)
+		return lm_pci_fail(dev->pci, -EIO, "the device failed at DRIVER_OK (status 0x%02x)",
+				status);
+	return ret;
 }

@@ -42,7 +42,7 @@ int lm_virtio_reset(struct lm_virtio_dev *dev, uint64_t timeout_us);
  * refused, when not offered, without VERSION_1, or with NOTIFICATION_DATA (not driven).
  */
 int lm_virtio_negotiate(struct lm_virtio_dev *dev, uint64_t features);
-/** -EINVAL before a successful lm_virtio_negotiate(). */
+/** -EINVAL before a successful lm_virtio_negotiate(); -EIO: the device asks for a reset at once. */
 int lm_virtio_driver_ok(struct lm_virtio_dev *dev);
 int lm_virtio_status(struct lm_virtio_dev *dev, uint8_t *status);
 

@@ -135,15 +135,15 @@ doorbell_setup(struct lm_virtio_dev *dev, uint16_t queue)
 static int
 queue_program(struct lm_virtio_dev *dev, uint16_t queue, const struct lm_virtio_queue_conf *conf)
 {
-	uint16_t size;
+	uint16_t got;
 	int ret;
 
 	ret = lm_virtio_reg_write16(dev, LM_VIRTIO_PCI_COMMON_Q_SIZE, conf->size);
 	if (ret == 0)
-		ret = lm_virtio_reg_read16(dev, LM_VIRTIO_PCI_COMMON_Q_SIZE, &size);
-	if (ret == 0 && size != conf->size)
+		ret = lm_virtio_reg_read16(dev, LM_VIRTIO_PCI_COMMON_Q_SIZE, &got);
+	if (ret == 0 && got != conf->size)
 		return lm_pci_fail(dev->pci, -EPROTO, "queue %u: size %u refused, it reads %u",
-				queue, conf->size, size);
+				queue, conf->size, got);
 	if (ret == 0)
 		ret = lm_virtio_reg_write64(dev, LM_VIRTIO_PCI_COMMON_Q_DESCLO, conf->desc_iova);
 	if (ret == 0)
@@ -158,6 +158,12 @@ queue_program(struct lm_virtio_dev *dev, uint16_t queue, const struct lm_virtio_
 		ret = doorbell_setup(dev, queue);
 	if (ret == 0)
 		ret = lm_virtio_reg_write16(dev, LM_VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+	if (ret != 0 || (dev->status & LM_VIRTIO_STATUS_DRIVER_OK) == 0)
+		return ret;
+	/* The queue runs from now on: a kick may take another way and be faster than the writes. */
+	ret = lm_virtio_reg_read16(dev, LM_VIRTIO_PCI_COMMON_Q_ENABLE, &got);
+	if (ret == 0 && got != 1)
+		return lm_pci_fail(dev->pci, -EPROTO, "queue %u: enable reads %u", queue, got);
 	return ret;
 }
 
