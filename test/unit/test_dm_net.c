@@ -471,12 +471,13 @@ test_ctrl_bad(void **state)
 	assert_int_equal(net_ctrl(n, 4, 77, 0, &one, 1), 1);
 	assert_int_equal(net_ctrl(n, 4, 1, 0, lies, sizeof(lies)), 1);
 	assert_int_equal(net_ctrl(n, 4, 1, 0, lies, 3), 1);
+	assert_int_equal(net_ctrl(n, 4, 1, 0, lies + 4, 10), 1); /* two addresses in 6 bytes */
 	assert_int_equal(net_ctrl(n, 4, 1, 1, lies, 5), 1);
 	for (pairs = 0; pairs <= 3; pairs += 3)
 		assert_int_equal(net_ctrl(n, 4, 4, 0, &pairs, 2), 1);
 	assert_int_equal(n->net->pairs, 1);
 	assert_int_equal(n->f.rules.count[DM_RULE_CTRL_CLASS], 2);
-	assert_int_equal(n->f.rules.count[DM_RULE_CTRL_DATA], 7);
+	assert_int_equal(n->f.rules.count[DM_RULE_CTRL_DATA], 8);
 
 	/* No room for the answer, and a command without a class: completed all the same. */
 	net_desc(n, 4, 0, NET_BUFS, 2, 0, 0);
@@ -484,7 +485,7 @@ test_ctrl_bad(void **state)
 	net_desc(n, 4, 1, NET_BUFS, 1, F_WRITE, 0);
 	net_offer(n, 4, 1);
 	net_poll(n);
-	assert_int_equal(get16(&n->f, NET_RING(4) + 0x2002), 12);
+	assert_int_equal(get16(&n->f, NET_RING(4) + 0x2002), 13);
 	assert_int_equal(n->f.rules.count[DM_RULE_CTRL_LAYOUT], 2);
 }
 
@@ -577,6 +578,26 @@ test_lost_irq(void **state)
 	assert_int_equal(n->f.irqs[1], 6);
 }
 
+/* What is made available between the last look and the sleep has no doorbell: look again. */
+static void
+test_sleep_race(void **state)
+{
+	struct fake_net *n = begin(state, 1, ALL | BIT(29));
+	uint8_t frame[60];
+
+	net_frame(frame, sizeof(frame), own_mac, 1, 2);
+	post(n, 0, 4, 2000); /* receive buffers are no work */
+	assert_int_equal(net_poll(n), 0);
+	assert_true(n->device.ops->sleep(n->device.dev) > 0);
+	send_frame(n, 1, frame, sizeof(frame));
+	assert_int_equal(n->device.ops->sleep(n->device.dev), 0);
+	net_poll(n);
+	net_poll(n);
+	assert_true(n->device.ops->sleep(n->device.dev) > 0);
+	net_inject(n, frame, sizeof(frame));
+	assert_int_equal(n->device.ops->sleep(n->device.dev), 0);
+}
+
 static void
 test_feature_mask(void **state)
 {
@@ -599,7 +620,8 @@ main(void)
 		T(test_transmit), T(test_transmit_cuts), T(test_transmit_rules),
 		T(test_needs_reset), T(test_silence_after_reset), T(test_ring_restart),
 		T(test_rx_modes), T(test_ctrl_bad), T(test_steering), T(test_ctrl_queue_place),
-		T(test_announce_and_link), T(test_lost_irq), T(test_feature_mask),
+		T(test_announce_and_link), T(test_lost_irq), T(test_sleep_race),
+		T(test_feature_mask),
 	};
 
 	return cmocka_run_group_tests_name("dm_net", tests, NULL, NULL);

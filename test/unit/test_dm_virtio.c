@@ -201,6 +201,24 @@ test_ring_reset(void **state)
 	assert_int_equal(n->f.rules.total, 0);
 }
 
+/* A doorbell that is older than the ring reset breaks no rule. */
+static void
+test_ring_reset_doorbell(void **state)
+{
+	struct fake_net *n = fresh(state, 1, false);
+	int fd = n->device.bars[0].ioeventfds[1].fd;
+
+	net_start(n, V1 | RING_RESET);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	wr(n, R_QSELECT, 2, 1);
+	wr(n, R_QRESET, 2, 1);
+	n->device.ops->io_event(n->device.dev, 1);
+	assert_int_equal(n->f.rules.total, 0);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	n->device.ops->io_event(n->device.dev, 1);
+	assert_int_equal(broken(n, DM_RULE_NOTIFY_DISABLED), 1);
+}
+
 static void
 test_late_queue(void **state)
 {
@@ -370,7 +388,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_reset_values), T(test_widths), T(test_features), T(test_order),
-		T(test_queue_rules), T(test_vectors), T(test_ring_reset), T(test_late_queue),
+		T(test_queue_rules), T(test_vectors), T(test_ring_reset), T(test_ring_reset_doorbell), T(test_late_queue),
 		T(test_slow_ring_reset), T(test_stuck_ring_reset), T(test_slow_reset),
 		T(test_doorbell_trapped), T(test_doorbell_shared), T(test_doorbell_mapped),
 		T(test_any_access),
