@@ -10,6 +10,7 @@
 
 #define GRACE_SHARDS 16u
 #define CACHE_LINE_BYTES 64
+#define CACHE_LOOKS 2u /* words back that a mark looks for its own: data and used ring alternate */
 
 /* A published log. Freed once no writer can hold it. */
 struct log_epoch {
@@ -299,9 +300,9 @@ lm_vhost_log_flush(struct lm_vhost_log *log, struct lm_log_cache *cache)
 static void
 cache_add(struct lm_vhost_log *log, struct lm_log_cache *cache, uint64_t index, uint64_t bits)
 {
-	unsigned int i;
+	unsigned int i, oldest = cache->nb > CACHE_LOOKS ? cache->nb - CACHE_LOOKS : 0;
 
-	for (i = cache->nb; i > 0; i--) {
+	for (i = cache->nb; i > oldest; i--) {
 		if (cache->w[i - 1].index == index) {
 			cache->w[i - 1].bits |= bits;
 			return;
@@ -314,12 +315,29 @@ cache_add(struct lm_vhost_log *log, struct lm_log_cache *cache, uint64_t index, 
 	cache->nb++;
 }
 
+static void
+mark_range(struct lm_vhost_log *log, struct lm_log_cache *cache, uint64_t first, uint64_t last,
+		uint64_t limit)
+{
+	uint64_t i;
+
+	if (last >= limit) {
+		i = first > limit ? first : limit;
+		count(&log->out_of_range_pages, last - i + 1);
+		if (first >= limit)
+			return;
+		last = limit - 1;
+	}
+	for (i = first / LM_WORD_BITS; i <= last / LM_WORD_BITS; i++)
+		cache_add(log, cache, i, lm_bits_word_mask(i, first, last));
+}
+
 void
 lm_vhost_log_mark(struct lm_vhost_log *log, struct lm_log_cache *cache, uint64_t gpa,
 		uint64_t len_bytes)
 {
 	uint64_t limit = atomic_load_explicit(&log->limit_pages, memory_order_relaxed);
-	uint64_t first, last, i;
+	uint64_t first, last;
 
 	if (len_bytes == 0)
 		return;
@@ -327,16 +345,10 @@ lm_vhost_log_mark(struct lm_vhost_log *log, struct lm_log_cache *cache, uint64_t
 	last = (len_bytes - 1 > UINT64_MAX - gpa ? UINT64_MAX : gpa + (len_bytes - 1)) >>
 		LM_VHOST_LOG_PAGE_SHIFT;
 	cache->marks += last - first + 1;
-	if (last >= limit) {
-		uint64_t from = first > limit ? first : limit;
-
-		count(&log->out_of_range_pages, last - from + 1);
-		if (first >= limit)
-			return;
-		last = limit - 1;
-	}
-	for (i = first / LM_WORD_BITS; i <= last / LM_WORD_BITS; i++)
-		cache_add(log, cache, i, lm_bits_word_mask(i, first, last));
+	if (first == last && last < limit)
+		cache_add(log, cache, first / LM_WORD_BITS, UINT64_C(1) << (first % LM_WORD_BITS));
+	else
+		mark_range(log, cache, first, last, limit);
 }
 
 /*
@@ -393,24 +405,30 @@ merge_wide_word(struct log_visit *v, const struct lm_bitmap *bm, uint64_t n)
 	}
 }
 
-/* What one word of the summary stands for. */
-static void
-merge_part(struct log_visit *v, const struct lm_bitmap *bm, uint64_t s)
+/* Eight words, a cache line: much faster than one by one where most are clean. */
+static bool
+are_clean(const uint64_t *w)
 {
-	uint64_t i, first, nb = lm_bitmap_summary_words(bm, s, &first);
-	uint64_t groups = bm->summary[s];
+	return (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) == 0;
+}
 
-	for (i = 0; i < nb; i++) {
-		if ((groups >> (i / LM_BITMAP_GROUP_WORDS) & 1) == 0) {
-			i |= LM_BITMAP_GROUP_WORDS - 1;
+static void
+merge_group(struct log_visit *v, const struct lm_bitmap *bm, uint64_t first)
+{
+	uint64_t i, left = bm->nb_words - first;
+	uint64_t end = first + (left < LM_BITMAP_GROUP_WORDS ? left : LM_BITMAP_GROUP_WORDS);
+
+	for (i = first; i < end; i++) {
+		if (i % 8 == 0 && i + 8 <= end && are_clean(&bm->words[i])) {
+			i += 7;
 			continue;
 		}
-		if (bm->words[first + i] == 0)
+		if (bm->words[i] == 0)
 			continue;
 		if (bm->page_shift == LM_VHOST_LOG_PAGE_SHIFT)
-			merge_word(v, bm, first + i);
+			merge_word(v, bm, i);
 		else
-			merge_wide_word(v, bm, first + i);
+			merge_wide_word(v, bm, i);
 	}
 }
 
@@ -418,14 +436,16 @@ int
 lm_vhost_log_merge(struct lm_vhost_log *log, const struct lm_bitmap *bm)
 {
 	struct log_visit v;
-	uint64_t s;
+	uint64_t s, groups;
 
 	for (s = 0; s < lm_bitmap_nb_summary(bm); s++) {
 		if (bm->summary[s] == 0)
 			continue;
 		/* A visit for each GiB of 4 KiB pages, so that a detach waits briefly only. */
 		visit_begin(&v, log, bm);
-		merge_part(&v, bm, s);
+		for (groups = bm->summary[s]; groups != 0; groups &= groups - 1)
+			merge_group(&v, bm, (s * LM_WORD_BITS + lm_bits_lowest(groups)) *
+					LM_BITMAP_GROUP_WORDS);
 		visit_end(&v);
 	}
 	count(&log->nb_merges, 1);
