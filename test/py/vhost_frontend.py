@@ -156,9 +156,9 @@ class Ring:
 class Frontend:
     """A VM with one virtio-net device."""
 
-    def __init__(self, path: str, pairs: int = 1, size: int = 64, event_idx: bool = False,
-                 memory: Memory | None = None, rings: list[Ring] | None = None,
-                 buffer_bytes: int = 2048) -> None:
+    def __init__(self, path: str | socket.socket, pairs: int = 1, size: int = 64,
+                 event_idx: bool = False, memory: Memory | None = None,
+                 rings: list[Ring] | None = None, buffer_bytes: int = 2048) -> None:
         self.channel = vu.Channel(path)
         self.memory = memory or Memory()
         self.want = F_VERSION_1 | F_MRG_RXBUF | vu.F_PROTOCOL_FEATURES
@@ -377,7 +377,8 @@ class Frontend:
         return frames
 
     @staticmethod
-    def wait(rings: list[Ring], timeout: float = 10.0) -> None:
+    def wait(rings: list[Ring], timeout: float = 10.0) -> bool:
         ready, _, _ = select.select([r.call for r in rings], [], [], timeout)
         for fd in ready:
             os.eventfd_read(fd)
+        return bool(ready)

@@ -43,10 +43,14 @@ NOFD = 0x100
 class Channel:
     """One vhost-user connection; every exchange has a deadline."""
 
-    def __init__(self, path: str, timeout: float = 10.0) -> None:
+    def __init__(self, where: str | socket.socket, timeout: float = 10.0) -> None:
+        """A path to connect to, or a connection."""
+        if isinstance(where, socket.socket):
+            self.sock = where
+            return
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
-        self.sock.connect(path)
+        self.sock.connect(where)
 
     def close(self) -> None:
         self.sock.close()

@@ -104,7 +104,7 @@ struct virtio_vdpa_queue {
 	struct virtio_vdpa_relay_stats zero;  /* at the last reset of statistics */
 	_Atomic uint64_t kicks_forwarded;
 	_Atomic uint64_t switches;
-	_Atomic uint64_t holes;
+	_Atomic uint64_t holes;   /* of direct queues; relays count theirs */
 	_Atomic uint64_t errors;
 	_Atomic uint32_t error;   /* enum virtio_vdpa_relay_error, the last one */
 };
@@ -122,7 +122,7 @@ enum virtio_vdpa_counter {
 	VIRTIO_VDPA_ALL_DIRTY,
 	VIRTIO_VDPA_RARP_SENT,
 	VIRTIO_VDPA_RARP_SKIPPED,
-	VIRTIO_VDPA_TX_DROPPED,      /* Tx chains completed unsent when a direct queue was left */
+	VIRTIO_VDPA_TX_DROPPED,      /* Tx chains completed unsent when a queue was left */
 	VIRTIO_VDPA_RX_RETURNED,     /* Rx buffers handed back empty */
 	VIRTIO_VDPA_MQ_PAIRS,
 	VIRTIO_VDPA_CVQ_ERRORS,
@@ -248,6 +248,8 @@ int virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 /* virtio_vdpa_conf.c: what the front end said -> a running device, and back */
 
 int virtio_vdpa_conf(int vid);
+/** A connection that we have not seen makes void what the last one said. Locked. */
+void virtio_vdpa_conf_vid(struct virtio_vdpa *dev, int vid);
 int virtio_vdpa_close(int vid);
 int virtio_vdpa_set_vring_state(int vid, int vring, int state);
 int virtio_vdpa_set_features(int vid);

@@ -141,9 +141,8 @@ conf_locked(struct virtio_vdpa *dev)
 	return ret;
 }
 
-/* A connection that we have not seen: what the last one said is void. */
-static void
-conf_vid(struct virtio_vdpa *dev, int vid)
+void
+virtio_vdpa_conf_vid(struct virtio_vdpa *dev, int vid)
 {
 	uint16_t i;
 
@@ -166,7 +165,7 @@ virtio_vdpa_conf(int vid)
 	if (dev == NULL)
 		return -ENODEV;
 	pthread_mutex_lock(&dev->lock);
-	conf_vid(dev, vid);
+	virtio_vdpa_conf_vid(dev, vid);
 	ret = conf_locked(dev);
 	pthread_mutex_unlock(&dev->lock);
 	return ret;
@@ -310,7 +309,7 @@ virtio_vdpa_set_vring_state(int vid, int vring, int state)
 	if (vring < 0 || vring >= dev->nb_queues)
 		return 0;
 	pthread_mutex_lock(&dev->lock);
-	conf_vid(dev, vid);
+	virtio_vdpa_conf_vid(dev, vid);
 	ret = state_locked(dev, &dev->queue[vring], state != 0);
 	pthread_mutex_unlock(&dev->lock);
 	return ret;
@@ -330,7 +329,7 @@ virtio_vdpa_set_features(int vid)
 		return -EINVAL;
 	want = (features & 1ULL << VHOST_F_LOG_ALL) != 0;
 	pthread_mutex_lock(&dev->lock);
-	conf_vid(dev, vid);
+	virtio_vdpa_conf_vid(dev, vid);
 	if (atomic_load(&dev->configured) && want != atomic_load(&dev->log_on)) {
 		if (want)
 			ret = virtio_vdpa_log_start(dev);

@@ -131,11 +131,13 @@ rarp_inject(struct virtio_vdpa *dev)
 
 	if (!q->ready || virtio_vdpa_queue_mode(q) != VIRTIO_VDPA_RELAY)
 		return -EOPNOTSUPP;
-	if (!dev->rarp_mac_known && ctrl_has(dev, LM_VIRTIO_NET_F_MAC)) {
-		if (lm_virtio_config_get(dev->virtio, 0, dev->rarp_mac, sizeof(dev->rarp_mac)) != 0)
-			return -EIO;
-	} else if (!dev->rarp_mac_known) {
-		return -ENODATA;
+	if (!dev->rarp_mac_known) {
+		/* The first request comes before we can see it; the function mostly has the same. */
+		if (!ctrl_has(dev, LM_VIRTIO_NET_F_MAC))
+			return -ENODATA;
+		ret = lm_virtio_config_get(dev->virtio, 0, dev->rarp_mac, sizeof(dev->rarp_mac));
+		if (ret != 0)
+			return ret;
 	}
 	ret = virtio_vdpa_park(q, (uint64_t)dev->args.stop_budget_ms * 1000);
 	if (ret != 0)
@@ -175,6 +177,7 @@ virtio_vdpa_migration_done(int vid)
 	if (dev == NULL)
 		return -ENODEV;
 	pthread_mutex_lock(&dev->lock);
+	virtio_vdpa_conf_vid(dev, vid); /* from here on, the message's MAC address is seen */
 	dev->rarp_pending = true;
 	virtio_vdpa_rarp_try(dev);
 	pthread_mutex_unlock(&dev->lock);

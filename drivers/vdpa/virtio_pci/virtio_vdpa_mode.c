@@ -105,12 +105,23 @@ virtio_vdpa_mode_choose(struct virtio_vdpa_queue *q, uint16_t base)
 	return mode_relay(q, base);
 }
 
+/* Chains that the device kept while it used later ones went back unused. */
+static void
+mode_count_holes(struct virtio_vdpa_queue *q, uint64_t nb)
+{
+	virtio_vdpa_count(q->dev, q->index % 2 == 1 ? VIRTIO_VDPA_TX_DROPPED :
+		VIRTIO_VDPA_RX_RETURNED, nb);
+}
+
 static void
 mode_leave_relay(struct virtio_vdpa_queue *q)
 {
 	struct virtio_vdpa_relay *relay = q->relay;
+	struct virtio_vdpa_relay_stats stats;
 
 	virtio_vdpa_relay_quiesce(relay);
+	virtio_vdpa_relay_stats_get(relay, &stats);
+	mode_count_holes(q, stats.holes);
 	if (virtio_vdpa_relay_need_call(relay))
 		virtio_vdpa_call(q);
 	virtio_vdpa_queue_stats_keep(q);
@@ -142,8 +153,7 @@ mode_leave_direct(struct virtio_vdpa_queue *q)
 	free(outstanding);
 	if (closed != 0) {
 		atomic_fetch_add_explicit(&q->holes, closed, memory_order_relaxed);
-		virtio_vdpa_count(dev, q->index % 2 == 1 ? VIRTIO_VDPA_TX_DROPPED :
-			VIRTIO_VDPA_RX_RETURNED, closed);
+		mode_count_holes(q, closed);
 		virtio_vdpa_call(q);
 	}
 	if (atomic_load(&dev->log_on)) {

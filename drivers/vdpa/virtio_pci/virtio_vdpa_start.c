@@ -27,7 +27,8 @@
 
 /* What we take for ourselves where it is offered; the guest need not know. */
 #define OWN_FEATURES (BIT(LM_VIRTIO_F_ACCESS_PLATFORM) | BIT(LM_VIRTIO_F_ORDER_PLATFORM) | \
-	BIT(LM_VIRTIO_F_RING_RESET) | BIT(LM_VIRTIO_NET_F_CTRL_VQ) | BIT(LM_VIRTIO_NET_F_CTRL_RX))
+	BIT(LM_VIRTIO_F_RING_RESET) | BIT(LM_VIRTIO_NET_F_MAC) | \
+	BIT(LM_VIRTIO_NET_F_CTRL_VQ) | BIT(LM_VIRTIO_NET_F_CTRL_RX))
 
 uint64_t
 virtio_vdpa_guest_features(uint64_t device_features, uint64_t mask)

@@ -28,7 +28,7 @@ static const struct {
 	FIELD(injected),
 	FIELD(holes),
 };
-static const char * const extra[] = { "kicks_forwarded", "switches", "direct_holes", "errors", "mode" };
+static const char * const extra[] = { "kicks_forwarded", "switches", "errors", "mode" };
 static_assert(RTE_DIM(fields) * sizeof(uint64_t) == sizeof(struct virtio_vdpa_relay_stats),
 	"a figure of the relay is not shown");
 
@@ -57,6 +57,7 @@ stats_total(const struct virtio_vdpa_queue *q, struct virtio_vdpa_relay_stats *s
 	if (q->relay != NULL)
 		virtio_vdpa_relay_stats_get(q->relay, s);
 	stats_combine(s, &q->past, false);
+	s->holes += atomic_load(&q->holes);
 }
 
 void
@@ -75,6 +76,7 @@ virtio_vdpa_queue_stats_keep(struct virtio_vdpa_queue *q)
 
 	rte_spinlock_lock(&q->stat_lock);
 	stats_total(q, &s);
+	s.holes -= atomic_load(&q->holes);
 	q->past = s;
 	q->relay = NULL;
 	rte_spinlock_unlock(&q->stat_lock);
@@ -113,7 +115,6 @@ virtio_vdpa_get_stats(struct rte_vdpa_device *vdpa, int qid, struct rte_vdpa_sta
 		values[i] = *field_at(&s, i);
 	values[i++] = atomic_load(&q->kicks_forwarded);
 	values[i++] = atomic_load(&q->switches);
-	values[i++] = atomic_load(&q->holes);
 	values[i++] = atomic_load(&q->errors);
 	values[i++] = atomic_load(&q->mode);
 	n = RTE_MIN(n, (unsigned int)RTE_DIM(values));
@@ -138,7 +139,6 @@ virtio_vdpa_reset_stats(struct rte_vdpa_device *vdpa, int qid)
 	rte_spinlock_unlock(&q->stat_lock);
 	atomic_store(&q->kicks_forwarded, 0);
 	atomic_store(&q->switches, 0);
-	atomic_store(&q->holes, 0);
 	atomic_store(&q->errors, 0);
 	return 0;
 }

@@ -69,7 +69,7 @@ tel_queue(struct figures *f, struct virtio_vdpa_queue *q)
 	figure(f, s.injected, "q%u_injected", q->index);
 	figure(f, atomic_load(&q->kicks_forwarded), "q%u_kicks_forwarded", q->index);
 	figure(f, atomic_load(&q->switches), "q%u_switches", q->index);
-	figure(f, atomic_load(&q->holes), "q%u_holes", q->index);
+	figure(f, s.holes, "q%u_holes", q->index);
 	figure(f, atomic_load(&q->errors), "q%u_errors", q->index);
 }
 
