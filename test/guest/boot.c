@@ -39,6 +39,8 @@ guest_boot_mounts(void)
 	}
 	/* One that never drops of its own accord, and no traffic but ours. */
 	write_text("/proc/sys/net/core/default_qdisc", "pfifo_fast");
+	/* Network buffers in single pages: they come from wherever one is free. */
+	write_text("/proc/sys/net/core/high_order_alloc_disable", "1");
 	write_text("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	write_text("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
 }

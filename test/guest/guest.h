@@ -8,8 +8,9 @@
  * The test guest: its whole user space is one static init. It echoes the generator's frames,
  * keeps memory that it writes and checks, and answers on ttyS1.
  *
- * Environment, from the kernel command line: LM_SPREAD_PERCENT (of free memory, default 70),
- * LM_SCRUB_PPS (pages written a second, default 200), LM_RESCUE=1 (a shell instead).
+ * Environment, from the kernel command line: LM_SPREAD_PERCENT (of free memory, default 90),
+ * LM_SCRUB_PPS (pages written a second, default 200), LM_HOLD_FRAMES (received frames whose buffers
+ * are not given back yet, default 16384, less in a small guest), LM_RESCUE=1 (a shell instead).
  */
 
 #include <stdbool.h>
@@ -45,6 +46,8 @@ struct guest_nic {
 	uint32_t queue_pairs;
 	uint8_t mac[6];
 	uint32_t first, count; /* echoes not sent yet: slots first..count-1 */
+	int hold_fd;           /* a second socket, read late: keeps the buffers of old frames busy */
+	uint32_t held, hold_max; /* frames */
 	uint64_t stuck_ns;     /* since when the first one waits; 0: none waits */
 	uint32_t slot_bytes;
 	uint8_t *slots;
@@ -74,7 +77,7 @@ void guest_boot_mounts(void);
 /** Load /modules in the order of /modules/order. */
 void guest_boot_modules(void);
 
-/** Fill much of the free memory, keep a quarter and free the rest page by page at random. */
+/** Fill much of the free memory, keep half and free the rest page by page at random. */
 int guest_memory_spread(struct guest_memory *m, uint32_t percent);
 /** Check and write again the pages that are due. @return when the next one is. */
 uint64_t guest_memory_scrub(struct guest_memory *m, uint64_t now_ns);

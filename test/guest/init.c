@@ -113,7 +113,7 @@ main(void)
 		rescue();
 	/* Before there is a network, so that its buffers come from the pages freed here. */
 	g.memory.scrub_pps = guest_env("LM_SCRUB_PPS", 200);
-	if (guest_memory_spread(&g.memory, guest_env("LM_SPREAD_PERCENT", 70)) < 0)
+	if (guest_memory_spread(&g.memory, guest_env("LM_SPREAD_PERCENT", 90)) < 0)
 		guest_say("no memory to spread");
 	guest_boot_modules();
 	g.nic_count = guest_nic_open_all(g.nics, GUEST_NICS);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <linux/ethtool.h>
@@ -22,6 +23,7 @@
 #define WAIT_NS 10000000000ull /* for an interface to appear */
 #define STUCK_NS 30000000000ull /* a transmit ring that takes nothing for so long: drop */
 #define SOCKBUF_BYTES (16 << 20)
+#define HOLD_FRAME_BYTES 2560 /* with what the kernel needs beside it */
 
 static const uint8_t gen_mac[6] = DM_FRAME_GEN_MAC;
 
@@ -94,7 +96,7 @@ set_up(struct guest_nic *n)
 }
 
 static int
-bind_socket(struct guest_nic *n)
+bind_socket(const struct guest_nic *n, int fd)
 {
 	const struct packet_mreq promiscuous = {
 		.mr_ifindex = n->ifindex, .mr_type = PACKET_MR_PROMISC,
@@ -104,14 +106,54 @@ bind_socket(struct guest_nic *n)
 	};
 	const int bytes = SOCKBUF_BYTES, on = 1;
 
-	if (setsockopt(n->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0 ||
-			setsockopt(n->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0 ||
-			setsockopt(n->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) < 0 ||
-			setsockopt(n->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0 ||
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0 ||
+			setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) < 0 ||
+			setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
 				sizeof(promiscuous)) < 0 ||
-			bind(n->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+			bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	return 0;
+}
+
+/*
+ * The kernel gives the buffer freed last to the device first, so a guest that reads at once uses
+ * few pages again and again. With many frames held, buffers wander through the free memory.
+ */
+static void
+open_hold(struct guest_nic *n)
+{
+	uint32_t most = guest_env("LM_HOLD_FRAMES", 16384);
+	struct sysinfo info;
+	uint64_t fits;
+
+	n->hold_fd = -1;
+	if (most == 0 || sysinfo(&info) < 0)
+		return;
+	fits = (uint64_t)info.freeram * info.mem_unit / 4 / HOLD_FRAME_BYTES;
+	n->hold_max = most < fits ? most : (uint32_t)fits;
+	n->hold_fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (n->hold_fd >= 0 && bind_socket(n, n->hold_fd) < 0) {
+		close(n->hold_fd);
+		n->hold_fd = -1;
+	}
+}
+
+/* As many old frames go as new ones came. */
+static void
+hold(struct guest_nic *n, uint32_t received)
+{
+	struct mmsghdr msgs[GUEST_BATCH];
+	int gone;
+
+	if (n->hold_fd < 0)
+		return;
+	n->held += received;
+	while (n->held > n->hold_max) {
+		memset(msgs, 0, sizeof(msgs));
+		gone = recvmmsg(n->hold_fd, msgs, GUEST_BATCH, MSG_DONTWAIT, NULL);
+		n->held = gone <= 0 ? 0 : n->held - (uint32_t)gone;
+	}
 }
 
 static int
@@ -126,8 +168,9 @@ open_nic(struct guest_nic *n, const char *name)
 		return -errno;
 	ret = set_up(n);
 	if (ret == 0)
-		ret = bind_socket(n);
+		ret = bind_socket(n, n->fd);
 	if (ret == 0) {
+		open_hold(n);
 		n->slot_bytes = n->mtu + 64;
 		n->slots = malloc((size_t)GUEST_BATCH * n->slot_bytes);
 		if (n->slots == NULL)
@@ -247,6 +290,7 @@ receive(struct guest_nic *n)
 	if (got <= 0)
 		return false;
 	turn(n, msgs, (uint32_t)got);
+	hold(n, (uint32_t)got);
 	return true;
 }
 

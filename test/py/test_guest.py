@@ -7,6 +7,7 @@ import pathlib
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -38,10 +39,13 @@ class Guest:
         listener.listen(1)
         listener.settimeout(DEADLINE_S)
         self.begin = time.monotonic()
+        self.ram = directory / "ram"
         self.console = directory / "console"
         self.process = subprocess.Popen([
-            str(QEMU), "-machine", f"{machine},accel=tcg", "-cpu", "max", "-m", "256", "-nodefaults",
-            "-no-user-config", "-display", "none", "-no-reboot",
+            str(QEMU), "-machine", f"{machine},accel=tcg,memory-backend=ram", "-cpu", "max",
+            "-m", "256", "-object",
+            f"memory-backend-file,id=ram,size=256M,share=on,mem-path={directory}/ram",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", BUILD / "guest/vmlinuz", "-initrd", BUILD / "guest/initramfs.gz",
             "-append", "console=ttyS0 panic=-1 quiet", "-serial", f"file:{self.console}",
             "-chardev", f"socket,id=ctl,path={directory}/ctl", "-serial", "chardev:ctl",
@@ -90,6 +94,7 @@ class Guest:
         self.process.kill()
         self.process.wait()
         self.wire.close()
+        self.ram.unlink(missing_ok=True)
 
 
 @pytest.fixture(name="guest", params=("q35", "pc"), scope="module")
@@ -129,6 +134,17 @@ def test_echo(guest: Guest) -> None:
     assert set(stats["drops"].values()) == {0}
     assert [f["received"] for f in stats["flows"]] == [600] * 5
     assert stats["memory"]["written"] > 0 and stats["memory"]["bad"] == 0
+
+
+def test_spread(guest: Guest) -> None:
+    """Frames use many pages, not the same few again and again."""
+    ram = guest.ram.read_bytes()
+    magic = struct.pack("<I", oracle.MAGIC)
+    pages, at = set(), ram.find(magic)
+    while at >= 0:
+        pages.add(at // 4096)
+        at = ram.find(magic, at + 1)
+    assert len(pages) > 1000
 
 
 def test_faults(guest: Guest) -> None:
