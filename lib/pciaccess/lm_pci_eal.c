@@ -20,6 +20,7 @@
 
 RTE_LOG_REGISTER_DEFAULT(lm_pci_logtype, NOTICE)
 #define RTE_LOGTYPE_LM_PCI lm_pci_logtype
+#define PCI_LOG(level, ...) RTE_LOG_LINE(level, LM_PCI, __VA_ARGS__)
 
 struct eal_priv {
 	struct lm_pci_vfio vfio; /* first: the ioctl back end looks at it */
@@ -130,21 +131,21 @@ open_device(struct lm_pci *pci, struct eal_priv *priv)
 
 	ret = rte_vfio_get_group_num(sysfs, priv->addr, &group);
 	if (ret <= 0)
-		return lm_pci_fail(pci, -ENODEV, "no IOMMU group. Enable the IOMMU in firmware and "
-				"kernel (intel_iommu=on)");
+		return lm_pci_fail(pci, -ENODEV, "no IOMMU group. Enable the IOMMU in firmware "
+				"and kernel (intel_iommu=on)");
 	priv->vfio.container_fd = rte_vfio_container_create();
 	if (priv->vfio.container_fd < 0)
-		return lm_pci_fail(pci, -EIO, "no VFIO container. Is the module vfio loaded, is "
-				"/dev/vfio/vfio accessible?");
+		return lm_pci_fail(pci, -EIO, "no VFIO container. Is the module vfio loaded, "
+				"is /dev/vfio/vfio accessible?");
 	ret = rte_vfio_container_group_bind(priv->vfio.container_fd, group);
 	if (ret < 0)
-		return lm_pci_fail(pci, -EBUSY, "cannot open /dev/vfio/%d: in use, or no permission",
-				group);
+		return lm_pci_fail(pci, -EBUSY, "cannot open /dev/vfio/%d: in use, or no "
+				"permission", group);
 	ret = rte_vfio_setup_device(sysfs, priv->addr, &priv->vfio.device_fd, &info);
 	if (ret != 0) {
 		priv->vfio.device_fd = -1;
-		return lm_pci_fail(pci, -ENODEV, "VFIO does not give the device of group %d. Are all "
-				"devices of the group bound to VFIO?", group);
+		return lm_pci_fail(pci, -ENODEV, "VFIO does not give the device of group %d. "
+				"Are all devices of the group bound to VFIO?", group);
 	}
 	return 0;
 }
@@ -189,7 +190,7 @@ lm_pci_open_eal(struct rte_pci_device *dev, const struct lm_pci_params *params,
 	pci->priv = priv;
 	ret = open_checked(pci, priv);
 	if (ret != 0) {
-		RTE_LOG_LINE(ERR, LM_PCI, "%s", lm_pci_strerror(pci));
+		PCI_LOG(ERR, "%s", lm_pci_strerror(pci));
 		lm_pci_close(pci);
 		return ret;
 	}

@@ -114,10 +114,12 @@ lm_pci_premap(struct lm_pci *pci, const char *spec)
 
 	ret = lm_pci_premap_parse(spec, path, sizeof(path), &dma);
 	if (ret != 0)
-		return lm_pci_fail(pci, ret, "premap: '%s' is not FILE[@IOVA[,SIZE[,OFFSET]]]", spec);
+		return lm_pci_fail(pci, ret, "premap: '%s' is not FILE[@IOVA[,SIZE[,OFFSET]]]",
+				spec);
 	dma.fd = open(path, O_RDWR | O_CLOEXEC);
 	if (dma.fd < 0)
-		return lm_pci_fail(pci, -errno, "premap: cannot open %s: %s", path, strerror(errno));
+		return lm_pci_fail(pci, -errno, "premap: cannot open %s: %s", path,
+				strerror(errno));
 	ret = premap_file(pci, path, &dma);
 	close(dma.fd);
 	return ret;

@@ -37,8 +37,8 @@ lm_pci_vfio_config_read(struct lm_pci *pci, uint32_t offset, void *buf, uint32_t
 {
 	const struct lm_pci_vfio *v = vfio_of(pci);
 
-	return region_io(pci, pread(v->device_fd, buf, len, (off_t)(v->config_offset + offset)), len,
-			"config read", offset);
+	return region_io(pci, pread(v->device_fd, buf, len, (off_t)(v->config_offset + offset)),
+			len, "config read", offset);
 }
 
 int
@@ -138,12 +138,14 @@ lm_pci_vfio_dma_map(struct lm_pci *pci, struct lm_pci_dma *dma)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map), .iova = dma->iova, .size = dma->size_bytes,
-		.flags = ((dma->prot & LM_PCI_PROT_READ) != 0 ? VFIO_DMA_MAP_FLAG_READ : 0) |
-				((dma->prot & LM_PCI_PROT_WRITE) != 0 ? VFIO_DMA_MAP_FLAG_WRITE : 0),
 	};
 	void *own = NULL;
 	int ret;
 
+	if ((dma->prot & LM_PCI_PROT_READ) != 0)
+		map.flags |= VFIO_DMA_MAP_FLAG_READ;
+	if ((dma->prot & LM_PCI_PROT_WRITE) != 0)
+		map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
 	/* The caller's address may go away before the mapping does: a VM's files get our own. */
 	if (dma->fd >= 0) {
 		own = mmap(NULL, dma->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, dma->fd,

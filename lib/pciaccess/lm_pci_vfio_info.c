@@ -178,8 +178,8 @@ read_iommu(struct lm_pci *pci, struct lm_pci_vfio *vfio)
 
 	info = get_info(vfio->container_fd, VFIO_IOMMU_GET_INFO, &ask, sizeof(ask), &len);
 	if (info == NULL)
-		return lm_pci_fail(pci, -ENOTSUP, "no IOMMU that isolates it (%s): enable the IOMMU "
-				"in firmware and kernel (intel_iommu=on)", strerror(errno));
+		return lm_pci_fail(pci, -ENOTSUP, "no IOMMU that isolates it (%s): enable the "
+				"IOMMU in firmware and kernel (intel_iommu=on)", strerror(errno));
 	read_ranges(pci, info, len);
 	sizes = (info->flags & VFIO_IOMMU_INFO_PGSIZES) != 0 ? info->iova_pgsizes : 0;
 	if (sizes != 0 && (sizes & -sizes) > pci->page_bytes)

@@ -199,7 +199,8 @@ test_event_index(void **state)
 				uint16_t new_idx = (uint16_t)(olds[i] + step);
 
 				SAME(lm_vring_need_event((uint16_t)event, new_idx, olds[i]),
-						vring_need_event((uint16_t)event, new_idx, olds[i]));
+						vring_need_event((uint16_t)event, new_idx,
+						olds[i]));
 			}
 }
 
@@ -228,7 +229,8 @@ test_packed_ring(void **state)
 	assert_true(lm_vring_packed_is_avail(LM_VRING_PACKED_F_USED, false));
 	assert_false(lm_vring_packed_is_avail(0, true));
 	assert_false(lm_vring_packed_is_avail(0, false));
-	assert_true(lm_vring_packed_is_used(LM_VRING_PACKED_F_AVAIL | LM_VRING_PACKED_F_USED, true));
+	assert_true(lm_vring_packed_is_used(LM_VRING_PACKED_F_AVAIL | LM_VRING_PACKED_F_USED,
+			true));
 	assert_true(lm_vring_packed_is_used(0, false));
 	assert_false(lm_vring_packed_is_used(0, true));
 	assert_false(lm_vring_packed_is_used(LM_VRING_PACKED_F_AVAIL, true));
@@ -344,7 +346,8 @@ test_net_control(void **state)
 	SAME(LM_VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC);
 	SAME(LM_VIRTIO_NET_CTRL_MAC_TABLE_SET, VIRTIO_NET_CTRL_MAC_TABLE_SET);
 	SAME(LM_VIRTIO_NET_CTRL_MAC_ADDR_SET, VIRTIO_NET_CTRL_MAC_ADDR_SET);
-	SAME(offsetof(struct lm_virtio_net_ctrl_mac, macs), offsetof(struct virtio_net_ctrl_mac, macs));
+	SAME(offsetof(struct lm_virtio_net_ctrl_mac, macs),
+			offsetof(struct virtio_net_ctrl_mac, macs));
 	SAME(LM_VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN);
 	SAME(LM_VIRTIO_NET_CTRL_VLAN_ADD, VIRTIO_NET_CTRL_VLAN_ADD);
 	SAME(LM_VIRTIO_NET_CTRL_VLAN_DEL, VIRTIO_NET_CTRL_VLAN_DEL);

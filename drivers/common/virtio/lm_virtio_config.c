@@ -41,8 +41,8 @@ static int
 range_check(const struct lm_virtio_dev *dev, uint32_t offset, uint32_t len)
 {
 	if (offset > dev->config.length || len > dev->config.length - offset)
-		return lm_pci_fail(dev->pci, -EINVAL, "%u bytes at %u of a device configuration of %"
-				PRIu64 " bytes", len, offset, dev->config.length);
+		return lm_pci_fail(dev->pci, -EINVAL, "%u bytes at %u of a device configuration "
+				"of %" PRIu64 " bytes", len, offset, dev->config.length);
 	return 0;
 }
 
@@ -85,8 +85,8 @@ lm_virtio_config_get(struct lm_virtio_dev *dev, uint32_t offset, void *buf, uint
 	}
 	if (ret != 0)
 		return ret;
-	return lm_pci_fail(dev->pci, -EPROTO, "device configuration changed during each of %u reads",
-			MAX_TRIES);
+	return lm_pci_fail(dev->pci, -EPROTO, "device configuration changed during each of %d "
+			"reads", MAX_TRIES);
 }
 
 int

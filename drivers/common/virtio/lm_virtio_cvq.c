@@ -178,8 +178,8 @@ lm_virtio_cvq_cmd(struct lm_virtio_cvq *cvq, uint8_t class, uint8_t cmd, const v
 	if (len > CVQ_DATA_MAX)
 		return lm_pci_fail(cvq->dev->pci, -EMSGSIZE, "control command of %u bytes", len);
 	if (!cvq->ready || (cvq->dev->status & LM_VIRTIO_STATUS_DRIVER_OK) == 0)
-		return lm_pci_fail(cvq->dev->pci, -EINVAL, "control command %u/%u: the queue is not "
-				"running", class, cmd);
+		return lm_pci_fail(cvq->dev->pci, -EINVAL, "control command %u/%u: the queue is "
+				"not running", class, cmd);
 	post(cvq, class, cmd, data, len);
 	lm_virtio_wait_start(&wait, timeout_us);
 	do {
@@ -193,6 +193,6 @@ lm_virtio_cvq_cmd(struct lm_virtio_cvq *cvq, uint8_t class, uint8_t cmd, const v
 	} while (lm_virtio_wait_turn(&wait));
 	/* The command may still be carried out: its memory is the device's until a reset. */
 	cvq->ready = false;
-	return lm_pci_fail(cvq->dev->pci, -ETIMEDOUT, "control command %u/%u: no answer in %" PRIu64
-			" us", class, cmd, timeout_us);
+	return lm_pci_fail(cvq->dev->pci, -ETIMEDOUT, "control command %u/%u: no answer in %"
+			PRIu64 " us", class, cmd, timeout_us);
 }

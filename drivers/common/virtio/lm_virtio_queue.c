@@ -215,8 +215,8 @@ lm_virtio_queue_reset(struct lm_virtio_dev *dev, uint16_t queue, uint64_t timeou
 		if (ret != 0 || (resetting == 0 && enabled == 0))
 			return ret;
 	} while (lm_virtio_wait_turn(&wait));
-	return lm_pci_fail(dev->pci, -ETIMEDOUT, "ring reset of queue %u: reset %u, enable %u after %"
-			PRIu64 " us", queue, resetting, enabled, timeout_us);
+	return lm_pci_fail(dev->pci, -ETIMEDOUT, "ring reset of queue %u: reset %u, enable %u "
+			"after %" PRIu64 " us", queue, resetting, enabled, timeout_us);
 }
 
 void
