@@ -147,6 +147,22 @@ def test_spread(guest: Guest) -> None:
     assert len(pages) > 1000
 
 
+def test_stalled(guest: Guest) -> None:
+    """While nothing can leave, echoes wait; all of them come once it can."""
+    guest.ask("reset")
+    requests = [build(oracle.REQUEST, seq, 600, 20) for seq in range(3000)]
+    for request in requests:
+        guest.wire.send(request)
+    deadline = time.monotonic() + DEADLINE_S
+    while guest.ask("stats")["tx_retries"] == 0:
+        assert time.monotonic() < deadline
+    assert len(guest.exchange([], len(requests))) == len(requests)
+    stats = guest.ask("stats")
+    assert stats["received"] == stats["echoed"] == len(requests)
+    assert set(stats["drops"].values()) == {0}
+    assert stats["duplicated"] == stats["reordered"] == 0
+
+
 def test_faults(guest: Guest) -> None:
     """Corrupt frames are not echoed; duplicates and late ones are, and are counted."""
     guest.ask("reset")
