@@ -70,7 +70,7 @@ struct dm_frame_desc {
 
 enum dm_frame_verdict {
 	DM_FRAME_GOOD,
-	DM_FRAME_CORRUPT, /* ours, or sent to us by IPv4, and at least one byte is not as it should */
+	DM_FRAME_CORRUPT, /* ours, or sent to us by IPv4, with a byte that is not as it should be */
 	DM_FRAME_FOREIGN, /* another protocol */
 };
 

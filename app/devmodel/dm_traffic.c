@@ -24,7 +24,7 @@ dm_traffic_add_port(struct dm_traffic *t, const char *name, const char *spec)
 	ret = dm_wire_open(spec, &p->wire);
 	if (ret < 0)
 		return ret;
-	strcpy(p->name, name);
+	memcpy(p->name, name, strlen(name) + 1);
 	t->port_count++;
 	return 0;
 }

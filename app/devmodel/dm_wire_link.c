@@ -248,7 +248,7 @@ link_new(const char *path, struct wire_link **link)
 		return -ENOMEM;
 	l->fd = l->listen_fd = l->w.fd = -1;
 	l->addr.sun_family = AF_UNIX;
-	strcpy(l->addr.sun_path, path);
+	memcpy(l->addr.sun_path, path, strlen(path) + 1);
 	l->batch = malloc((size_t)LINK_BATCH * DM_FRAME_MAX);
 	if (l->batch == NULL)
 		goto fail;

@@ -48,7 +48,7 @@ tap_open(const char *name, struct dm_wire **wire)
 
 	if (strlen(name) >= sizeof(ifr.ifr_name))
 		return -ENAMETOOLONG;
-	strcpy(ifr.ifr_name, name);
+	memcpy(ifr.ifr_name, name, strlen(name) + 1);
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;

@@ -226,7 +226,8 @@ command(struct guest *g, const char *line)
 		const char *name;
 		void (*run)(struct guest *g);
 	} commands[] = {
-		{ "stats", do_stats }, { "check", do_check }, { "reset", do_reset }, { "quit", do_quit },
+		{ "stats", do_stats }, { "check", do_check }, { "reset", do_reset },
+		{ "quit", do_quit },
 	};
 	size_t i;
 
@@ -285,10 +286,9 @@ flush_out(struct guest *g)
 static void
 read_in(struct guest *g)
 {
-	ssize_t n;
 	char c;
 
-	while (g->out_bytes == 0 && (n = read(g->control_fd, &c, 1)) == 1) {
+	while (g->out_bytes == 0 && read(g->control_fd, &c, 1) == 1) {
 		if (c != '\n' && c != '\r') {
 			if (g->in_bytes < sizeof(g->in) - 1)
 				g->in[g->in_bytes++] = c;

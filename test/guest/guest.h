@@ -46,7 +46,7 @@ struct guest_nic {
 	uint32_t queue_pairs;
 	uint8_t mac[6];
 	uint32_t first, count; /* echoes not sent yet: slots first..count-1 */
-	int hold_fd;           /* a second socket, read late: keeps the buffers of old frames busy */
+	int hold_fd;           /* a second socket, read late: keeps old frames' buffers busy */
 	uint32_t held, hold_max; /* frames */
 	uint64_t stuck_ns;     /* since when the first one waits; 0: none waits */
 	uint32_t slot_bytes;

@@ -54,7 +54,8 @@ use_all_queues(struct guest_nic *n)
 		ch.cmd = ETHTOOL_SCHANNELS;
 		ch.combined_count = ch.max_combined;
 		if (ethtool(n, &ch) < 0)
-			guest_say("%s: %u queue pairs: %s", n->name, ch.max_combined, strerror(errno));
+			guest_say("%s: %u queue pairs: %s", n->name, ch.max_combined,
+				strerror(errno));
 		ch.cmd = ETHTOOL_GCHANNELS;
 		ethtool(n, &ch);
 	}
@@ -102,7 +103,8 @@ bind_socket(const struct guest_nic *n, int fd)
 		.mr_ifindex = n->ifindex, .mr_type = PACKET_MR_PROMISC,
 	};
 	const struct sockaddr_ll address = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = n->ifindex,
+		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = n->ifindex,
 	};
 	const int bytes = SOCKBUF_BYTES, on = 1;
 
@@ -252,7 +254,8 @@ turn(struct guest_nic *n, const struct mmsghdr *msgs, uint32_t received)
 			n->c.drop_too_big++;
 			continue;
 		}
-		switch (dm_frame_check(frame, msgs[i].msg_len, DM_FRAME_REQUEST, n->mac, gen_mac, &d)) {
+		switch (dm_frame_check(frame, msgs[i].msg_len, DM_FRAME_REQUEST, n->mac, gen_mac,
+				&d)) {
 		case DM_FRAME_FOREIGN:
 			n->c.foreign++;
 			continue;

@@ -55,7 +55,8 @@ main(void)
 		uint32_t len;
 
 		if (sscanf(line, "build %" SCNu16 " %" SCNu16 " %" SCNu64 " %" SCNu64 " %" SCNu32
-				" %12s %12s", &d.type, &d.flow, &d.seq, &d.t_ns, &len, dst, src) == 7) {
+				" %12s %12s", &d.type, &d.flow, &d.seq, &d.t_ns, &len, dst,
+				src) == 7) {
 			if (len < DM_FRAME_LEN_MIN || len > DM_FRAME_LEN_MAX)
 				return EXIT_FAILURE;
 			d.len_bytes = len - DM_FRAME_PAYLOAD_OFFSET;

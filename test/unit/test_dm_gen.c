@@ -108,11 +108,13 @@ test_conf(void **state)
 		{ "rate", "10000", 0 }, { "rate", "", -EINVAL }, { "rate", "-1", -EINVAL },
 		{ "rate", "4294967296", -EINVAL }, { "rate", "1k", -EINVAL },
 		{ "size", "100", 0 }, { "size", "100-200", 0 }, { "size", "200-100", -EINVAL },
-		{ "size", "100-", -EINVAL }, { "size", "-100", -EINVAL }, { "size", "1-2-3", -EINVAL },
+		{ "size", "100-", -EINVAL }, { "size", "-100", -EINVAL },
+		{ "size", "1-2-3", -EINVAL },
 		{ "mac", "52:54:00:00:00:01", 0 }, { "mac", "52:54:00:00:00:1", -EINVAL },
 		{ "mac", "53:54:00:00:00:01", -EINVAL }, { "mac", "00:00:00:00:00:00", -EINVAL },
 		{ "mac", "52:54:00:00:00:01:", -EINVAL }, { "mac", "52:54:00:00:00:0x", -EINVAL },
-		{ "seed", "5", 0 }, { "burst", "1", 0 }, { "flows", "8", 0 }, { "none", "1", -ENOENT },
+		{ "seed", "5", 0 }, { "burst", "1", 0 }, { "flows", "8", 0 },
+		{ "none", "1", -ENOENT },
 	};
 	struct dm_gen_conf c, bad;
 	struct dm_gen *g;
@@ -253,7 +255,8 @@ test_every_byte(void **state)
 		for (i = 0; i < e->len; i++) {
 			for (bit = 0; bit < 8; bit++) {
 				e->data[i] ^= (uint8_t)(1u << bit);
-				assert_int_equal(dm_gen_check(g, e->data, e->len, now), DM_GEN_CORRUPT);
+				assert_int_equal(dm_gen_check(g, e->data, e->len, now),
+					DM_GEN_CORRUPT);
 				e->data[i] ^= (uint8_t)(1u << bit);
 			}
 			e->data[i] ^= 0xff;
@@ -310,7 +313,8 @@ test_silence_and_reset(void **state)
 
 	(void)state;
 	dm_gen_start(g, now);
-	assert_int_equal(stats_of(g, now + SECOND).longest_silence_ns, 0); /* none before the first */
+	/* None before the first. */
+	assert_int_equal(stats_of(g, now + SECOND).longest_silence_ns, 0);
 	for (i = 0; i < 200; i++, now += i == 100 ? 37 * MS : MS) {
 		e = take(g, now);
 		assert_int_equal(dm_gen_check(g, e->data, e->len, now + 10000), DM_GEN_RECEIVED);

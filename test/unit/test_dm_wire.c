@@ -149,8 +149,8 @@ static void
 test_specs(void **state)
 {
 	static const char *const bad[] = {
-		"", "nul", "nullx", "null:", "null:x", "loop:1", "link", "link:", "link,x", "listen",
-		"listen:", "nonesuch:x",
+		"", "nul", "nullx", "null:", "null:x", "loop:1", "link", "link:", "link,x",
+		"listen", "listen:", "nonesuch:x",
 	};
 	char longer[200];
 	struct dm_wire *w;
