@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lm_bitmap_pvt.h"
 #include "lm_clock.h"
@@ -171,7 +172,7 @@ lm_vhost_log_create(uint64_t max_gpa, struct lm_vhost_log **log)
 	l = aligned_alloc(CACHE_LINE_BYTES, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
-	*l = (struct lm_vhost_log){ 0 };
+	memset(l, 0, sizeof(*l));
 	l->nb_kept = (max_gpa >> LM_VHOST_LOG_PAGE_SHIFT) / LM_WORD_BITS + 1;
 	l->kept = calloc(l->nb_kept, sizeof(l->kept[0]));
 	if (l->kept == NULL) {
