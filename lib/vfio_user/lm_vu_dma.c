@@ -137,7 +137,6 @@ lm_vu_dma_remove(struct lm_vu_dma_table *t, uint32_t index)
 		munmap(e->ptr, e->size_bytes);
 	t->nb--;
 	memmove(e, e + 1, (t->nb - index) * sizeof(*e));
-	t->last = 0;
 }
 
 const struct lm_vu_dma_entry *

@@ -498,6 +498,35 @@ reply_table(void **state)
 	}
 }
 
+/* No message carries more descriptors than the server takes: 6 vectors are 4 and 2. */
+static void
+many_irqs(void **state)
+{
+	uint8_t got[VU_RAW_MAX];
+	const int ev[6] = { 0, 0, 0, 0, 0, 0 };
+	int fds[64];
+	uint32_t nb_fds, i, f, at;
+	struct world w;
+
+	(void)state;
+	assert_int_equal(world_open(&w, CAPS_FULL, false, NULL, 0), 0);
+	eat(&w, 1);
+	script(&w, 1, 8, 1, 0, "", NULL, 0);
+	script(&w, 2, 8, 1, 0, "", NULL, 0);
+	assert_int_equal(lm_vu_client_set_irqs(w.client, 2, 10, 6, ev), 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(vu_raw_recv(w.sock, got, VU_RAW_MAX, fds, &nb_fds), 36);
+		assert_int_equal(nb_fds, i == 0 ? 4 : 2);
+		for (f = 0; f < nb_fds; f++)
+			close(fds[f]);
+		memcpy(&at, got + 28, sizeof(at));
+		assert_int_equal(at, i == 0 ? 10 : 14);
+		memcpy(&at, got + 32, sizeof(at));
+		assert_int_equal(at, nb_fds);
+	}
+	world_close(&w);
+}
+
 /* A reply that ends after any number of bytes, with a descriptor in it. */
 static void
 truncated(void **state)
@@ -647,6 +676,7 @@ main(void)
 		cmocka_unit_test(caps),
 		cmocka_unit_test(golden_requests),
 		cmocka_unit_test(reply_table),
+		cmocka_unit_test(many_irqs),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(server_commands),
 		cmocka_unit_test(twin_socket),

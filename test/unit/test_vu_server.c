@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "lm_vu_msg.h"
 #include "vu_device.h"
 #include "vu_raw.h"
 
@@ -610,6 +611,175 @@ pieces(void **state)
 	world_free(w);
 }
 
+/* Descriptors that come with two parts of one message, too many together. */
+static void
+descriptors_in_pieces(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	int fds[40], ev = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	uint32_t len, before, i;
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		fds[i] = ev;
+	handshake(w);
+	before = vu_count_fds();
+	/* 40 vectors with 40 descriptors: 20 and 20 */
+	len = vu_raw_msg(msg, 1, 8, 0, 0, "14000000 24000000 02000000 00000000 28000000");
+	vu_raw_send(w->sock, msg, 10, fds, 20);
+	process(w);
+	assert_int_equal(exchange(w, msg + 10, len - 10, fds, 20, got), 16);
+	assert_int_equal(got[12], 0);
+	assert_int_equal(vu_count_fds(), before + 40);
+	assert_true(lm_vu_server_irq_trigger(w->dev.server, LM_VU_IRQ_MSIX, 39));
+	/* 40 and 40 */
+	vu_raw_send(w->sock, msg, 17, fds, 40);
+	process(w);
+	assert_int_equal(exchange(w, msg + 17, len - 17, fds, 40, got), 0);
+	assert_int_equal(vu_count_fds(), before - 1);
+	hang_up(w);
+	/* bindings went with the client */
+	assert_false(lm_vu_server_irq_trigger(w->dev.server, LM_VU_IRQ_MSIX, 39));
+	handshake(w);
+	assert_false(lm_vu_server_irq_trigger(w->dev.server, LM_VU_IRQ_MSIX, 39));
+	close(ev);
+	hang_up(w);
+	world_free(w);
+}
+
+/* A message that the socket takes in pieces: descriptors once, and every byte in its place. */
+static void
+large_message(void **state)
+{
+	static uint8_t data[LM_VU_MAX_XFER];
+	const uint32_t head = 0x01020304;
+	struct lm_vu_rx rx = { 0 };
+	struct lm_vu_msg got;
+	int pair[2], fd = STDIN_FILENO, ret, sent = 0, steps = 0;
+	uint32_t i, fds_before = vu_count_fds();
+	struct lm_vu_tx tx = {
+		.hdr.command = 10, .fds = &fd, .nb_fds = 1,
+		.iov = { { (void *)(uintptr_t)&head, 4 }, { data, sizeof(data) } },
+	};
+
+	(void)state;
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 31 + (i >> 8));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	do {
+		if (!sent)
+			sent = lm_vu_tx_step(&tx, pair[0]);
+		assert_true(sent >= 0);
+		ret = lm_vu_rx_step(&rx, pair[1], &got);
+		steps++;
+	} while (ret == 0);
+	assert_int_equal(ret, 1);
+	assert_true(steps > 1);
+	assert_int_equal(got.nb_fds, 1);
+	assert_int_equal(got.len_bytes, 4 + sizeof(data));
+	assert_memory_equal(got.payload, &head, 4);
+	assert_memory_equal(got.payload + 4, data, sizeof(data));
+	lm_vu_msg_clear(&got);
+	close(pair[0]);
+	close(pair[1]);
+	assert_int_equal(vu_count_fds(), fds_before);
+}
+
+/* Answers to the server's own commands. Its ids count from 0; iova is 0x100000, 8 bytes. */
+static const struct {
+	const char *what;
+	uint16_t id, command;
+	uint32_t flags, error;
+	const char *payload;
+	int result; /* what the device sees */
+	bool dropped;
+} dma_answers[] = {
+	{ "good", 0, 11, 1, 0, "0000100000000000 0800000000000000 1122334455667788", 0, false },
+	{ "errno", 0, 11, 0x21, EPERM, "", -EPERM, false },
+	{ "errno 0", 0, 11, 0x21, 0, "", -EIO, false },
+	{ "errno -1", 0, 11, 0x21, 0xffffffff, "", -EIO, false },
+	{ "id", 1, 11, 1, 0, "0000100000000000 0800000000000000 1122334455667788", -EPROTO, true },
+	{ "command", 0, 12, 1, 0, "0000100000000000 0800000000000000 1122334455667788", -EPROTO,
+		true },
+	{ "address", 0, 11, 1, 0, "0000200000000000 0800000000000000 1122334455667788", -EPROTO,
+		true },
+	{ "count", 0, 11, 1, 0, "0000100000000000 0700000000000000 1122334455667788", -EPROTO,
+		true },
+	{ "count of 32 bits, as QEMU lays it out", 0, 11, 1, 0,
+		"0000100000000000 08000000 1122334455667788", -EPROTO, true },
+	{ "less data", 0, 11, 1, 0, "0000100000000000 0800000000000000 11223344556677", -EPROTO,
+		true },
+	{ "more data", 0, 11, 1, 0, "0000100000000000 0800000000000000 112233445566778899",
+		-EPROTO, true },
+	{ "nothing", 0, 11, 1, 0, "", -EPROTO, true },
+};
+
+static void
+answers_to_dma(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+	uint32_t i, len;
+	int n, result;
+
+	(void)state;
+	for (i = 0; i < sizeof(dma_answers) / sizeof(dma_answers[0]); i++) {
+		memset(w->dev.bar0, 0, sizeof(w->dev.bar0));
+		handshake(w);
+		exchange(w, msg, vu_raw_msg(msg, 1, 2, 0, 0, "20000000 03000000 0000000000000000"
+				"0000100000000000 0010000000000000"), NULL, 0, got);
+		exchange(w, msg, vu_raw_msg(msg, 1, 10, 0, 0,
+				"2001000000000000 00000000 08000000 0000100000000000"), NULL, 0,
+				got);
+		/* the doorbell, a command that must wait, and the answer, all at once */
+		len = vu_raw_msg(msg, 2, 10, 0, 0,
+				"0001000000000000 00000000 04000000 01000000");
+		len += vu_raw_msg(msg + len, 3, 9, 0, 0, "2801000000000000 00000000 08000000");
+		len += vu_raw_msg(msg + len, dma_answers[i].id, dma_answers[i].command,
+				dma_answers[i].flags, dma_answers[i].error, dma_answers[i].payload);
+		n = exchange(w, msg, len, NULL, 0, got);
+		assert_int_equal(n, 16 + 16); /* the server's command */
+		assert_int_equal(got[2], 11);
+		memcpy(&result, w->dev.bar0 + VU_REG_RESULT, sizeof(result));
+		if (result != dma_answers[i].result)
+			fail_msg("%s: device sees %d", dma_answers[i].what, result);
+		n = vu_raw_recv(w->sock, got, VU_RAW_MAX, w->got_fds, &w->nb_got_fds);
+		if (dma_answers[i].dropped) {
+			assert_int_equal(n, 0);
+		} else {
+			assert_int_equal(got[0], 2);
+			assert_int_equal(vu_raw_recv(w->sock, got, VU_RAW_MAX, w->got_fds,
+					&w->nb_got_fds), 16 + 16 + 8);
+			assert_int_equal(got[32], result == 0 ? 0x11 : 0);
+		}
+		hang_up(w);
+	}
+	world_free(w);
+}
+
+/* A report is never longer than the client has room for. */
+static void
+report_room(void **state)
+{
+	struct world *w = world_new();
+	uint8_t msg[VU_RAW_MAX], got[VU_RAW_MAX];
+
+	(void)state;
+	handshake(w);
+	assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 16, 0, 0,
+			"18000000 06000200 0010000000000000 00000000 00000000"), NULL, 0, got), 40);
+	assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 16, 0, 0,
+			"27000000 08000100 0000100000000000 0000020000000000 0010000000000000"),
+			NULL, 0, got), 16);
+	assert_int_equal(got[12], EINVAL);
+	assert_int_equal(exchange(w, msg, vu_raw_msg(msg, 1, 16, 0, 0,
+			"28000000 08000100 0000100000000000 0000020000000000 0010000000000000"),
+			NULL, 0, got), 16 + 40);
+	hang_up(w);
+	world_free(w);
+}
+
 /* Mappings by address: edges, order of arrival, rights, the table's limit. */
 static void
 dma_table(void **state)
@@ -727,6 +897,10 @@ main(void)
 		cmocka_unit_test(version_for_qemu),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(pieces),
+		cmocka_unit_test(descriptors_in_pieces),
+		cmocka_unit_test(large_message),
+		cmocka_unit_test(answers_to_dma),
+		cmocka_unit_test(report_room),
 		cmocka_unit_test(dma_table),
 		cmocka_unit_test(intx_mask),
 		cmocka_unit_test(full_eventfd),
