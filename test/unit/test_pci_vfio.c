@@ -31,9 +31,9 @@ static struct kernel {
 	int device_fd;
 	int container_fd;
 	uint32_t flags;       /* of the device */
-	uint8_t caps[256];    /* behind BAR 2's region information */
+	_Alignas(8) uint8_t caps[256];  /* behind BAR 2's region information */
 	uint32_t caps_bytes;
-	uint8_t iommu[256];   /* behind the container's information */
+	_Alignas(8) uint8_t iommu[256]; /* behind the container's information */
 	uint32_t iommu_bytes;
 	bool no_iommu;
 	int irq_result;

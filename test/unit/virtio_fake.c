@@ -40,7 +40,8 @@ cvq_serve(struct vdevice *d)
 	uint8_t *ack;
 
 	if (desc == NULL || avail == NULL || used == NULL || !q->enable ||
-			d->cvq_mode == CVQ_SILENT || lm_vring_load_acquire(&avail->idx) == d->cvq_seen)
+			d->cvq_mode == CVQ_SILENT ||
+			lm_vring_load_acquire(&avail->idx) == d->cvq_seen)
 		return;
 	head = at = avail->ring[d->cvq_seen % q->size];
 	hdr = lm_vu_server_dma_ptr(s, desc[at].addr, desc[at].len, 1);
