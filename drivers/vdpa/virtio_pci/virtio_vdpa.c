@@ -286,6 +286,7 @@ device_alloc(struct rte_device *rte_dev, const char *name, const struct virtio_v
 	dev->pci = pci;
 	dev->vid = -1;
 	pthread_mutex_init(&dev->lock, NULL);
+	rte_spinlock_init(&dev->log_lock);
 	for (i = 0; i < VIRTIO_VDPA_MAX_QUEUES; i++) {
 		dev->queue[i].dev = dev;
 		dev->queue[i].index = i;

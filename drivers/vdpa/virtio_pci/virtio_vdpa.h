@@ -168,6 +168,7 @@ struct virtio_vdpa {
 	uint64_t max_gpa;
 	uint64_t log_max_gpa;
 	struct lm_vhost_log *log;
+	rte_spinlock_t log_lock;      /* of the pointer, for telemetry */
 
 	struct virtio_vdpa_worker *worker;
 	struct lm_timeline *timeline;

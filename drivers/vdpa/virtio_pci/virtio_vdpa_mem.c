@@ -79,19 +79,23 @@ mem_map(struct virtio_vdpa *dev, const struct rte_vhost_memory *mem)
 	return ret;
 }
 
-/* A log is made for the memory it covers; nobody writes to it while queues are off. */
+/* A log is made for the memory it covers; only telemetry looks at it while queues are off. */
 static int
 mem_log(struct virtio_vdpa *dev)
 {
+	struct lm_vhost_log *old = dev->log, *log;
 	int ret;
 
-	if (dev->log != NULL && dev->log_max_gpa >= dev->max_gpa)
+	if (old != NULL && dev->log_max_gpa >= dev->max_gpa)
 		return 0;
-	if (dev->log != NULL)
-		lm_vhost_log_destroy(dev->log);
-	dev->log = NULL;
-	ret = lm_vhost_log_create(dev->max_gpa, &dev->log);
-	if (ret != 0) {
+	ret = lm_vhost_log_create(dev->max_gpa, &log);
+	if (ret == 0) {
+		rte_spinlock_lock(&dev->log_lock);
+		dev->log = log;
+		rte_spinlock_unlock(&dev->log_lock);
+		if (old != NULL)
+			lm_vhost_log_destroy(old);
+	} else {
 		VDPA_LOG(ERR, dev, "cannot make a dirty log for 0x%" PRIx64 " bytes: %s",
 			dev->max_gpa, strerror(-ret));
 		return ret;

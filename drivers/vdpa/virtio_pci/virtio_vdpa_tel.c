@@ -73,6 +73,24 @@ tel_queue(struct figures *f, struct virtio_vdpa_queue *q)
 	figure(f, atomic_load(&q->errors), "q%u_errors", q->index);
 }
 
+static void
+tel_log(struct figures *f, struct virtio_vdpa *dev)
+{
+	struct lm_vhost_log_stats s = { 0 };
+	uint64_t dropped = 0;
+
+	rte_spinlock_lock(&dev->log_lock);
+	if (dev->log != NULL) {
+		lm_vhost_log_stats_get(dev->log, &s);
+		dropped = lm_vhost_log_dropped(dev->log);
+	}
+	rte_spinlock_unlock(&dev->log_lock);
+	figure(f, s.epochs, "log_epochs");
+	figure(f, s.kept_pages, "log_kept_pages");
+	figure(f, s.pages_out_of_range, "log_out_of_range_pages");
+	figure(f, dropped, "log_test_dropped_pages");
+}
+
 static unsigned int
 tel_stats(void *ctx, struct lm_figure *out, unsigned int max)
 {
@@ -91,6 +109,7 @@ tel_stats(void *ctx, struct lm_figure *out, unsigned int max)
 		logged += s.logged_pages;
 	}
 	figure(&f, logged, "logged_pages");
+	tel_log(&f, dev);
 	for (i = 0; i < dev->nb_queues; i++) {
 		/* The reply is small: queues that never did anything are left out. */
 		if (atomic_load(&dev->queue[i].switches) != 0)
