@@ -26,7 +26,8 @@ dm_args_usage(const char *program)
 		"  --notify-shared       one doorbell for all queues, trapped\n"
 		"  --control PATH        control socket, a JSON object per line\n"
 		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, no-ring-reset,\n"
-		"                        stuck-ring-reset, lost-irq=N, die-at=FRAMES; repeatable\n"
+		"                        stuck-ring-reset, lost-irq=N, die-at=FRAMES, overrun,\n"
+		"                        early-write=BUFFERS; repeatable\n"
 		"  --help\n\n"
 		"Prints \"ready PATH\" when it listens. SIGTERM and SIGINT end it.\n",
 		program, DM_NET_MAX_PAIRS, DM_NET_IOVS / 2);

@@ -19,6 +19,8 @@ static const struct {
 	{ "lost-irq", offsetof(struct dm_faults, lost_irq_nth), true },
 	{ "die-at", offsetof(struct dm_faults, die_at_frames), true },
 	{ "no-ring-reset", offsetof(struct dm_faults, no_ring_reset), false },
+	{ "overrun", offsetof(struct dm_faults, overrun), false },
+	{ "early-write", offsetof(struct dm_faults, early_write), true },
 	{ "stuck-ring-reset", offsetof(struct dm_faults, stuck_ring_reset), false },
 };
 

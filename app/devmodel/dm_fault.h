@@ -18,6 +18,9 @@ struct dm_faults {
 	uint64_t die_at_frames;      /* SIGKILL to itself after so many frames; 0: never */
 	uint64_t no_ring_reset;      /* feature not offered */
 	uint64_t stuck_ring_reset;   /* never completes */
+	/* Not faults but a card's good right (VIRTIO 1.3, 2.7.8.2), for drivers that log writes: */
+	uint64_t overrun;            /* fill a receive chain to its end; used.len stays exact */
+	uint64_t early_write;        /* before a queue stops, write to so many buffers unused */
 
 	uint64_t irqs;               /* counted for lost_irq_nth */
 	uint64_t irqs_lost;

@@ -30,6 +30,7 @@ dm_virtio_irq(struct dm_virtio *v, uint16_t vector, uint8_t isr)
 static void
 dm_virtio_queue_clear(struct dm_virtio *v, struct dm_virtio_queue *q)
 {
+	dm_virtio_doorbell_drain(v, (uint16_t)(q - v->queues));
 	memset(q, 0, sizeof(*q));
 	q->size = v->queue_size_max;
 	q->vector = LM_VIRTIO_MSI_NO_VECTOR;
@@ -41,7 +42,7 @@ dm_virtio_reset(struct dm_virtio *v)
 	uint16_t i;
 
 	for (i = 0; i < v->num_queues; i++)
-		dm_virtio_doorbell_drain(v, i);
+		dm_virtio_queue_clear(v, &v->queues[i]);
 	v->accepted = 0;
 	v->device_feature_select = 0;
 	v->driver_feature_select = 0;
@@ -50,9 +51,26 @@ dm_virtio_reset(struct dm_virtio *v)
 	v->status = 0;
 	v->isr = 0;
 	v->resetting = false;
-	for (i = 0; i < v->num_queues; i++)
-		dm_virtio_queue_clear(v, &v->queues[i]);
 	v->type->reset(v->ctx);
+}
+
+/* The driver stops a queue, or all: memory is still ours until it is told so. */
+static void
+dm_virtio_queue_stop(struct dm_virtio *v, uint16_t index)
+{
+	if (dm_virtio_queue_live(v, index))
+		v->type->queue_stopping(v->ctx, index);
+	dm_virtio_queue_clear(v, &v->queues[index]);
+}
+
+static void
+dm_virtio_device_stop(struct dm_virtio *v)
+{
+	uint16_t i;
+
+	for (i = 0; i < v->num_queues; i++)
+		dm_virtio_queue_stop(v, i);
+	dm_virtio_reset(v);
 }
 
 int
@@ -131,7 +149,7 @@ dm_virtio_device_reset_start(struct dm_virtio *v)
 	uint64_t slow_us = v->host->faults->slow_reset_us;
 
 	if (slow_us == 0 || v->status == 0) {
-		dm_virtio_reset(v);
+		dm_virtio_device_stop(v);
 		return;
 	}
 	v->resetting = true;
@@ -230,8 +248,7 @@ dm_virtio_queue_reset_start(struct dm_virtio *v, uint16_t index)
 				v->host->now_ns(v->host->ctx) + f->slow_ring_reset_us * 1000;
 		return;
 	}
-	dm_virtio_doorbell_drain(v, index);
-	dm_virtio_queue_clear(v, q);
+	dm_virtio_queue_stop(v, index);
 }
 
 void
@@ -240,12 +257,10 @@ dm_virtio_tick(struct dm_virtio *v, uint64_t now_ns)
 	uint16_t i;
 
 	if (v->resetting && now_ns >= v->reset_end_ns)
-		dm_virtio_reset(v);
+		dm_virtio_device_stop(v);
 	for (i = 0; i < v->num_queues; i++)
-		if (v->queues[i].resetting && now_ns >= v->queues[i].reset_end_ns) {
-			dm_virtio_doorbell_drain(v, i);
-			dm_virtio_queue_clear(v, &v->queues[i]);
-		}
+		if (v->queues[i].resetting && now_ns >= v->queues[i].reset_end_ns)
+			dm_virtio_queue_stop(v, i);
 }
 
 bool

@@ -62,6 +62,8 @@ struct dm_virtio_type {
 	void (*config_read)(void *ctx, uint32_t offset, void *buf, uint32_t len_bytes);
 	/** Does work wait for what the driver makes available here (not so: receive queues)? */
 	bool (*queue_waits)(void *ctx, uint16_t index);
+	/** A live queue is about to stop: the last moment for DMA. */
+	void (*queue_stopping)(void *ctx, uint16_t index);
 	/** The device is at its initial state again. */
 	void (*reset)(void *ctx);
 };

@@ -89,6 +89,7 @@ static const struct dm_virtio_type dm_net_type = {
 	.nb_needs = sizeof(dm_net_needs) / sizeof(dm_net_needs[0]),
 	.config_read = dm_net_config_read,
 	.queue_waits = dm_net_queue_waits,
+	.queue_stopping = dm_net_rx_stopping,
 	.reset = dm_net_device_reset,
 };
 

@@ -115,6 +115,8 @@ int dm_net_create(const struct dm_net_conf *conf, struct dm_device *device);
 
 /* Parts; each returns the work it did. */
 unsigned int dm_net_rx_poll(struct dm_net *net);
+/** As dm_virtio_type.queue_stopping; for every queue. */
+void dm_net_rx_stopping(void *ctx, uint16_t queue);
 unsigned int dm_net_tx_poll(struct dm_net *net, uint16_t pair);
 unsigned int dm_net_ctrl_poll(struct dm_net *net);
 uint16_t dm_net_ctrl_queue(const struct dm_net *net);

@@ -7,6 +7,7 @@
 #include "dm_virtio_net.h"
 
 #define DM_NET_RX_BURST 64
+#define DM_NET_RX_JUNK 0xdb
 
 /* Copy into the writable part of a chain; the caller checked that it fits. */
 static void
@@ -27,6 +28,40 @@ dm_net_chain_write(const struct dm_chain *chain, uint64_t offset, const uint8_t 
 		from += piece;
 		len -= piece;
 		offset = 0;
+	}
+}
+
+static void
+dm_net_chain_fill(const struct dm_chain *chain, uint64_t from)
+{
+	static const uint8_t junk[64] = { [0 ... 63] = DM_NET_RX_JUNK };
+	uint64_t piece;
+
+	for (; from < chain->write_bytes; from += piece) {
+		piece = chain->write_bytes - from;
+		if (piece > sizeof(junk))
+			piece = sizeof(junk);
+		dm_net_chain_write(chain, from, junk, piece);
+	}
+}
+
+/* A card that has begun a frame when it is told to stop leaves traces in buffers it never uses. */
+void
+dm_net_rx_stopping(void *ctx, uint16_t queue)
+{
+	struct dm_net *net = ctx;
+	struct dm_vring *ring = &net->vio.queues[queue].ring;
+	struct dm_chain *chain = &net->chains[0];
+	uint64_t i;
+
+	if (queue % 2 != 0 || queue == dm_net_ctrl_queue(net))
+		return;
+	for (i = 0; i < net->host->faults->early_write; i++) {
+		chain->iov = net->iovs;
+		chain->iov_max = DM_NET_IOVS;
+		if (dm_vring_fetch(ring, chain) != 1)
+			return;
+		dm_net_chain_fill(chain, 0);
 	}
 }
 
@@ -113,6 +148,8 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint
 		dm_net_chain_write(chain, skip, frame, room);
 		frame += room;
 		left -= room;
+		if (net->host->faults->overrun != 0)
+			dm_net_chain_fill(chain, skip + room);
 		dm_vring_push(ring, chain->head, (uint32_t)(skip + room));
 	}
 	return nb;

@@ -182,6 +182,17 @@ def test_device_reset(model: Callable[..., Model]) -> None:
         one.clean()
 
 
+def test_vanish_with_early_write(model: Callable[..., Model]) -> None:
+    """Catches: writes to a driver's memory when it is the driver that has gone."""
+    one = model("--wire", "loop", "--fault", "early-write=4", "--fault", "overrun")
+    with vfu_net.nic(one.path) as card:
+        card.start(FULL)
+        card.rx_post(0, 32)
+        ping(card, 0)
+    wait(lambda: not one.stats()["connected"], "end of the connection")
+    one.clean()
+
+
 def test_unmap_while_running(model: Callable[..., Model]) -> None:
     """Catches: a crash, or a write through a stale pointer, when memory goes away."""
     one = model("--wire", "loop")

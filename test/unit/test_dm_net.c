@@ -578,6 +578,41 @@ test_lost_irq(void **state)
 	assert_int_equal(n->f.irqs[1], 6);
 }
 
+/* 2.7.8.2: a device may write more than used.len says, and to buffers that it does not use. */
+static void
+test_write_rights(void **state)
+{
+	struct fake_net *n = begin(state, 1, V1 | BIT(40));
+	uint8_t frame[60];
+	uint32_t id, len;
+	int how;
+
+	net_frame(frame, sizeof(frame), own_mac, 1, 2);
+	n->f.faults.overrun = 1;
+	n->f.faults.early_write = 2;
+	for (how = 0; how < 2; how++) {
+		net_start(n, V1 | BIT(40));
+		post(n, 0, 4, 1000);
+		net_inject(n, frame, sizeof(frame));
+		net_poll(n);
+		assert_true(net_used(n, 0, &id, &len));
+		assert_int_equal(len, HDR + 60);
+		assert_memory_equal(rx_buf(n, 0, 0) + HDR, frame, 60);
+		assert_int_equal(rx_buf(n, 0, 0)[999], 0xdb);
+		assert_int_equal(rx_buf(n, 0, 0)[1000], 0xa5);
+		if (how == 0) {
+			wr(n, R_STATUS, 1, 0);
+		} else {
+			wr(n, R_QSELECT, 2, 0);
+			wr(n, R_QRESET, 2, 1);
+		}
+		assert_false(net_used(n, 0, &id, &len));
+		assert_int_equal(rx_buf(n, 0, 2)[999], 0xdb);
+		assert_int_equal(rx_buf(n, 0, 3)[0], 0xa5);
+	}
+	assert_int_equal(n->f.rules.total, 0);
+}
+
 /* What is made available between the last look and the sleep has no doorbell: look again. */
 static void
 test_sleep_race(void **state)
@@ -621,7 +656,7 @@ main(void)
 		T(test_needs_reset), T(test_silence_after_reset), T(test_ring_restart),
 		T(test_rx_modes), T(test_ctrl_bad), T(test_steering), T(test_ctrl_queue_place),
 		T(test_announce_and_link), T(test_lost_irq), T(test_sleep_race),
-		T(test_feature_mask),
+		T(test_write_rights), T(test_feature_mask),
 	};
 
 	return cmocka_run_group_tests_name("dm_net", tests, NULL, NULL);
