@@ -49,7 +49,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     p.add_argument("--repeat", type=positive, default=1, metavar="N",
                    help="timed migrations, back and forth")
     p.add_argument("--rate", type=positive, default=2000, metavar="PPS", help="frames per second")
-    p.add_argument("--size", default="74-1514", metavar="MIN-MAX", help="bytes of a frame")
+    p.add_argument("--size", default="74-9014", metavar="MIN-MAX", help="bytes of a frame")
     p.add_argument("--seconds", type=float, default=1.0, metavar="S",
                    help="traffic after each migration")
     p.add_argument("--memory", type=positive, default=256, metavar="MIB", help="RAM of the guest")

@@ -64,7 +64,8 @@ def main() -> int:
         for i in range(args.repeat):
             for kind in PATHS:
                 config = Config(build_dir=build, log_dir=build / "bench-logs" / kind,
-                                queues=args.queues, rate=args.rate)
+                                queues=args.queues, rate=args.rate, mtu=1500,
+                                frame_size="74-1514")
                 one = once(kind, config)
                 found[kind].append(one)
                 print(f"{i + 1:3}  {kind:<10} " +

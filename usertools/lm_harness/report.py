@@ -111,6 +111,7 @@ def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[st
         first = timed[0]
         out |= {"total_ms": first.migration.total_ms, "downtime_ms": first.migration.downtime_ms,
                 "blackout_ms": first.blackout_ms,
+                "blackout_begin_ms": first.blackout_begin_ms,
                 "switch_gap_us": first.traffic.get("switch_gap_us", 0),
                 "phases": phases(first.migration, first.events), "modes": modes(first.events),
                 "dirty_pages": dirty_pages(timed), "samples": first.samples}

@@ -38,6 +38,11 @@ class Run:
     def blackout_ms(self) -> float:
         return round(float(self.traffic.get("longest_silence_us", 0)) / 1000, 1)
 
+    @property
+    def blackout_begin_ms(self) -> float:
+        begin = int(self.traffic.get("silence_begin_ns", 0))
+        return round((begin - self.migration.begin_ns) / 1e6, 1)
+
     def as_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "from": self.source, "to": self.destination, "held": self.held,
@@ -49,6 +54,7 @@ class Run:
             out["ram"] = self.ram.as_json()
         else:
             out["blackout_ms"] = self.blackout_ms
+            out["blackout_begin_ms"] = self.blackout_begin_ms
             out["switch_gap_us"] = self.traffic.get("switch_gap_us", 0)
             out["latency_us"] = self.traffic.get("latency_us", {})
         return out
@@ -98,7 +104,7 @@ class Runner:
                 "sent": stats["sent"], "received": stats["received"],
                 "remaining": s.remaining, "transferred": s.transferred,
                 "dirty_pages_per_s": s.dirty_rate, "round": s.sync_count})
-            if time.monotonic() - last[0] > 0.1:
+            if s.status != "setup" and time.monotonic() - last[0] > 0.1:
                 last[0] = time.monotonic()
                 self.screen.moving(
                     f"          {s.status:<9} {elapsed:5.1f} s  remaining "

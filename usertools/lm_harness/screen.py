@@ -42,6 +42,7 @@ class Screen:
 
     def phase(self, text: str) -> None:
         """Something begins."""
+        self._last = time.monotonic()
         self.line(f"[{time.monotonic() - self._began:5.1f} s] {text}"[:WIDTH], "bold")
 
     def moving(self, text: str) -> None:

@@ -37,7 +37,8 @@ class Config:
     log_dir: Path
     queues: int = 1
     rate: int = 2000
-    frame_size: str = "74-1514"
+    frame_size: str = "74-9014"
+    mtu: int = 9000
     flows: int = 16
     memory_mib: int = 256
     mac: str = "52:54:00:4c:4d:01"
@@ -139,7 +140,7 @@ class Testbed:
         cfg = self.config
         argv = [str(cfg.program("dpdk-lm-devmodel")), "virtio-net",
                 "--socket", str(side.path("vfu")), "--wire", f"link:{side.path('wire')}",
-                "--mac", cfg.mac, "--queue-pairs", str(cfg.queues),
+                "--mac", cfg.mac, "--queue-pairs", str(cfg.queues), "--mtu", str(cfg.mtu),
                 "--control", str(side.path("mctl")), *cfg.model_options]
         name = f"model {side.name}"
         side.model = self._own(Process(name, argv, self._log(f"model-{side.name}")))
@@ -192,8 +193,10 @@ class Testbed:
         if self.spec is None:
             kernel, initrd = build_guest_image(self.config.build_dir)
             cfg = self.config
+            more = [cfg.device_options] if cfg.device_options else []
+            options = [f"host_mtu={cfg.mtu}", *more]
             self.spec = GuestSpec(kernel, initrd, cfg.queues, cfg.memory_mib, cfg.mac,
-                                  device_options=cfg.device_options)
+                                  device_options=",".join(options))
         return self.spec
 
     def start_guest(self, side: Side, incoming: bool = False, held: bool = False) -> Guest:
