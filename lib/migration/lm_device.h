@@ -7,8 +7,18 @@
  * @file
  * Registry of migratable devices in this process, and their view in telemetry.
  *
- * Commands (rte_telemetry): /lm/list; /lm/info,NAME; /lm/stats,NAME; /lm/caps,NAME;
- * /lm/timeline,NAME[,SEQ] in pages below DPDK's 16 KiB reply limit. Handlers only read.
+ * Commands (rte_telemetry):
+ *  - /lm/list: names, as an array
+ *  - /lm/info,NAME  /lm/stats,NAME  /lm/caps,NAME: a dictionary; "left_out" is added with the
+ *    number of entries that did not fit
+ *  - /lm/timeline,NAME[,SEQ]: {"oldest": seq, "next": seq, "events": [...]}, a page of events from
+ *    SEQ on. Each is one string "SEQ T_NS BYTES ERROR PHASE EVENT", separated by single spaces, of
+ *    which only EVENT may hold more (DPDK 22.11 cannot nest dictionaries in an array). Go on with
+ *    the last SEQ + 1 until it is "next".
+ *
+ * An unknown name or a bad parameter answers {"error": "..."}. Each reply is below DPDK's 16 KiB.
+ * Characters that telemetry refuses in names become '_', those that JSON would escape in texts
+ * become '.'. Handlers only read.
  */
 
 #include <stdint.h>
@@ -37,10 +47,16 @@ struct lm_device_view {
 	void *ctx;
 };
 
-/** name is copied; -EEXIST when taken. view must stay valid until lm_device_unregister(). */
+/**
+ * Show a device in telemetry. Any thread.
+ *
+ * @param name copied; 1..63 characters, no comma, quote or backslash
+ * @param view stays the caller's, and valid until lm_device_unregister() returns
+ * @return 0; -EINVAL: bad name; -EEXIST: name is taken; -ENOMEM
+ */
 int lm_device_register(const char *name, const struct lm_device_view *view,
 		struct lm_device **dev);
-/** Returns when no telemetry handler is inside the view. */
+/** Returns when no telemetry handler is inside the view; not from within one. NULL is allowed. */
 void lm_device_unregister(struct lm_device *dev);
 
 #endif /* LM_DEVICE_H */

@@ -21,15 +21,26 @@ struct lm_interval {
 
 struct lm_imap;
 
-/** Copies and sorts; -EINVAL on an empty or wrapping interval, -EEXIST on overlap in from. */
+/**
+ * Copies and sorts; intervals may come in any order, none at all is a map that translates nothing.
+ * Overlap in "to" is allowed: several addresses may mean one place.
+ *
+ * @return 0; -EINVAL: an interval is empty or goes beyond 64 bits on either side; -EEXIST: two
+ * overlap in "from"; -ENOMEM
+ */
 int lm_imap_create(const struct lm_interval *intervals, unsigned int nb, struct lm_imap **map);
 void lm_imap_destroy(struct lm_imap *map);
+/** NULL counts and translates nothing, here and below. */
 unsigned int lm_imap_count(const struct lm_imap *map);
+/** In ascending order of "from"; NULL beyond the last. Valid as long as the map. */
 const struct lm_interval *lm_imap_get(const struct lm_imap *map, unsigned int index);
 
-/** Translate [from, from + len) if it lies in one interval, or in adjoining ones that stay adjoining. */
+/**
+ * Translate [from, from + len) if it lies in one interval, or in adjoining ones that stay
+ * adjoining. A length of 0 asks for the address alone. *to is left alone when there is none.
+ */
 bool lm_imap_lookup(const struct lm_imap *map, uint64_t from, uint64_t len_bytes, uint64_t *to);
-/** Translate from; *len_bytes is cut to what is contiguous on both sides. */
+/** Translate from; *len_bytes is cut to what is contiguous on both sides, never raised. */
 bool lm_imap_span(const struct lm_imap *map, uint64_t from, uint64_t *len_bytes, uint64_t *to);
 /** As lm_imap_lookup(), giving a host pointer; for maps whose "to" side is this process. */
 static inline void *

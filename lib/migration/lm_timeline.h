@@ -27,11 +27,23 @@ struct lm_timeline_event {
 	char event[28];    /* "begin", "end", "queue 1 relay", ... */
 };
 
+/** device is copied, cut to 23 characters. @return 0 or -ENOMEM */
 int lm_timeline_create(const char *device, struct lm_timeline **tl);
+/** NULL is allowed. Nobody may add or read any more. */
 void lm_timeline_destroy(struct lm_timeline *tl);
+/**
+ * Add an event, now. Any thread; texts are copied and cut. error is 0 or -errno, bytes whatever the
+ * phase counts. Without tl it does nothing. An event is dropped, and its number skipped, only if a
+ * writer slept inside this function while the ring went once around.
+ */
 void lm_timeline_add(struct lm_timeline *tl, const char *phase, const char *event, uint64_t bytes,
 		int error);
-/** Copy events with seq >= from, at most max. @return number copied. */
+/**
+ * Copy events with seq >= from in ascending order, at most max. Any thread, never blocks; copies
+ * are whole, events that are being overwritten or written are passed over. To read on, give the
+ * last seq + 1 as from.
+ * @return number copied
+ */
 unsigned int lm_timeline_read(const struct lm_timeline *tl, uint64_t from,
 		struct lm_timeline_event *events, unsigned int max);
 /** Sequence number of the oldest event still held, and of the next one. */

@@ -5,52 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lm_bitmap_pvt.h"
+#include "lm_bits.h"
 #include "lm_clock.h"
-#include "lm_vhost_log.h"
+#include "lm_vhost_log_pvt.h"
 
-#define GRACE_SHARDS 16u
-#define CACHE_LINE_BYTES 64
 #define CACHE_LOOKS 2u /* words back that a mark looks for its own: data and used ring alternate */
-
-/* A published log. Freed once no writer can hold it. */
-struct log_epoch {
-	_Atomic uint64_t *words;
-	uint64_t nb_words;
-	struct log_epoch *older;
-};
-
-/*
- * Writers that are inside, by the parity of the grace period in which they came. Two counters, so
- * that a grace period ends although new writers keep coming.
- */
-struct log_shard {
-	_Alignas(CACHE_LINE_BYTES) _Atomic uint32_t inside[2];
-};
-
-struct lm_vhost_log {
-	_Atomic(struct log_epoch *) current; /* NULL: marks are kept */
-	_Atomic uint32_t phase;
-	_Atomic uint32_t drop_one_in;
-	_Atomic uint64_t limit_pages; /* nothing has ever been logged at or above */
-	_Atomic uint64_t *kept;
-	uint64_t nb_kept;             /* words */
-	struct log_epoch *epochs;     /* control thread: all that are not freed */
-	_Atomic uint64_t kept_pages;
-	_Atomic uint64_t out_of_range_pages;
-	_Atomic uint64_t dropped_pages;
-	_Atomic uint64_t nb_epochs;
-	_Atomic uint64_t nb_merges;
-	struct log_shard shards[GRACE_SHARDS];
-};
-
-/* One visit of a writer. */
-struct log_visit {
-	struct lm_vhost_log *log;
-	struct log_epoch *epoch;
-	_Atomic uint32_t *inside;
-	uint32_t drop_one_in;
-};
 
 static void
 count(_Atomic uint64_t *counter, uint64_t by)
@@ -62,21 +21,21 @@ count(_Atomic uint64_t *counter, uint64_t by)
  * R7: be counted before the base is read. Both are sequentially consistent, as are publish and
  * count in detach: either detach sees this writer, or this writer sees what detach published.
  */
-static void
-visit_begin(struct log_visit *v, struct lm_vhost_log *log, const void *who)
+void
+lm_log_visit_begin(struct lm_log_visit *v, struct lm_vhost_log *log, const void *who)
 {
-	uintptr_t spread = (uintptr_t)who / CACHE_LINE_BYTES;
+	uintptr_t spread = (uintptr_t)who / LM_LOG_LINE_BYTES;
 	uint32_t phase = atomic_load_explicit(&log->phase, memory_order_relaxed) & 1;
 
 	v->log = log;
-	v->inside = &log->shards[(spread ^ spread >> 4) % GRACE_SHARDS].inside[phase];
+	v->inside = &log->shards[(spread ^ spread >> 4) % LM_LOG_SHARDS].inside[phase];
 	atomic_fetch_add(v->inside, 1);
 	v->epoch = atomic_load(&log->current);
 	v->drop_one_in = atomic_load_explicit(&log->drop_one_in, memory_order_relaxed);
 }
 
-static void
-visit_end(struct log_visit *v)
+void
+lm_log_visit_end(struct lm_log_visit *v)
 {
 	atomic_fetch_sub_explicit(v->inside, 1, memory_order_release);
 }
@@ -91,7 +50,7 @@ page_hash(uint64_t page)
 }
 
 static uint64_t
-drop_some(struct log_visit *v, uint64_t index, uint64_t bits)
+drop_some(struct lm_log_visit *v, uint64_t index, uint64_t bits)
 {
 	uint64_t left = bits, kept = bits;
 
@@ -105,13 +64,6 @@ drop_some(struct log_visit *v, uint64_t index, uint64_t bits)
 	return kept;
 }
 
-/* R1 and R4: an OR with release after the data, never a store, never a clear. */
-static void
-log_or(struct log_epoch *epoch, uint64_t index, uint64_t bits)
-{
-	atomic_fetch_or_explicit(&epoch->words[index], bits, memory_order_release);
-}
-
 static uint64_t
 kept_take(struct lm_vhost_log *log, uint64_t index)
 {
@@ -122,10 +74,10 @@ kept_take(struct lm_vhost_log *log, uint64_t index)
 }
 
 static void
-keep(struct log_visit *v, uint64_t index, uint64_t bits)
+keep(struct lm_log_visit *v, uint64_t index, uint64_t bits)
 {
 	struct lm_vhost_log *log = v->log;
-	struct log_epoch *epoch;
+	struct lm_log_epoch *epoch;
 	uint64_t old;
 
 	if (index < log->nb_kept) {
@@ -140,14 +92,14 @@ keep(struct log_visit *v, uint64_t index, uint64_t bits)
 		if (index < log->nb_kept)
 			bits = kept_take(log, index);
 		if (bits != 0)
-			log_or(epoch, index, bits);
+			lm_log_or(epoch, index, bits);
 	} else if (index >= log->nb_kept && v->epoch == NULL) {
 		count(&log->out_of_range_pages, lm_bits_count(bits));
 	}
 }
 
-static void
-visit_or(struct log_visit *v, uint64_t index, uint64_t bits)
+void
+lm_log_visit_or_slow(struct lm_log_visit *v, uint64_t index, uint64_t bits)
 {
 	if (v->drop_one_in != 0) {
 		bits = drop_some(v, index, bits);
@@ -155,7 +107,7 @@ visit_or(struct log_visit *v, uint64_t index, uint64_t bits)
 			return;
 	}
 	if (v->epoch != NULL && index < v->epoch->nb_words) {
-		log_or(v->epoch, index, bits);
+		lm_log_or(v->epoch, index, bits);
 		return;
 	}
 	if (v->epoch != NULL)
@@ -169,7 +121,7 @@ lm_vhost_log_create(uint64_t max_gpa, struct lm_vhost_log **log)
 {
 	struct lm_vhost_log *l;
 
-	l = aligned_alloc(CACHE_LINE_BYTES, sizeof(*l));
+	l = aligned_alloc(LM_LOG_LINE_BYTES, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
 	memset(l, 0, sizeof(*l));
@@ -185,9 +137,9 @@ lm_vhost_log_create(uint64_t max_gpa, struct lm_vhost_log **log)
 }
 
 static void
-free_epochs(struct log_epoch *epoch)
+free_epochs(struct lm_log_epoch *epoch)
 {
-	struct log_epoch *older;
+	struct lm_log_epoch *older;
 
 	for (; epoch != NULL; epoch = older) {
 		older = epoch->older;
@@ -208,7 +160,7 @@ lm_vhost_log_destroy(struct lm_vhost_log *log)
 int
 lm_vhost_log_attach(struct lm_vhost_log *log, void *base, uint64_t size_bytes)
 {
-	struct log_epoch *epoch = atomic_load(&log->current);
+	struct lm_log_epoch *epoch = atomic_load(&log->current);
 	uint64_t i, bits;
 
 	if (base == NULL || size_bytes == 0 || (uintptr_t)base % sizeof(uint64_t) != 0 ||
@@ -235,7 +187,7 @@ lm_vhost_log_attach(struct lm_vhost_log *log, void *base, uint64_t size_bytes)
 			continue;
 		bits = kept_take(log, i);
 		if (bits != 0)
-			log_or(epoch, i, bits);
+			lm_log_or(epoch, i, bits);
 	}
 	return 0;
 }
@@ -245,7 +197,7 @@ wait_phase(struct lm_vhost_log *log, uint32_t phase, uint64_t until_ns)
 {
 	unsigned int i, tries = 0;
 
-	for (i = 0; i < GRACE_SHARDS; i++) {
+	for (i = 0; i < LM_LOG_SHARDS; i++) {
 		while (atomic_load(&log->shards[i].inside[phase]) != 0) {
 			if (lm_clock_ns() >= until_ns)
 				return -ETIMEDOUT;
@@ -285,15 +237,15 @@ lm_vhost_log_attached(const struct lm_vhost_log *log)
 void
 lm_vhost_log_flush(struct lm_vhost_log *log, struct lm_log_cache *cache)
 {
-	struct log_visit v;
+	struct lm_log_visit v;
 	unsigned int i;
 
 	if (cache->nb == 0)
 		return;
-	visit_begin(&v, log, cache);
+	lm_log_visit_begin(&v, log, cache);
 	for (i = 0; i < cache->nb; i++)
-		visit_or(&v, cache->w[i].index, cache->w[i].bits);
-	visit_end(&v);
+		lm_log_visit_or(&v, cache->w[i].index, cache->w[i].bits);
+	lm_log_visit_end(&v);
 	cache->words += cache->nb;
 	cache->nb = 0;
 }
@@ -350,107 +302,6 @@ lm_vhost_log_mark(struct lm_vhost_log *log, struct lm_log_cache *cache, uint64_t
 		cache_add(log, cache, first / LM_WORD_BITS, UINT64_C(1) << (first % LM_WORD_BITS));
 	else
 		mark_range(log, cache, first, last, limit);
-}
-
-/*
- * R3: skip what the log already holds. Allowed only here: lm_vhost_log_merge() has put a full
- * fence between the data (harvested device writes, visible before the harvest returned) and this
- * load; a mark of fresh CPU writes has no such fence and always does the OR.
- */
-static void
-merge_or(struct log_visit *v, uint64_t index, uint64_t bits)
-{
-	if (v->epoch != NULL && index < v->epoch->nb_words &&
-			(bits & ~atomic_load_explicit(&v->epoch->words[index],
-				memory_order_relaxed)) == 0)
-		return;
-	visit_or(v, index, bits);
-}
-
-static void
-merge_pages(struct log_visit *v, uint64_t first, uint64_t last)
-{
-	uint64_t i;
-
-	for (i = first / LM_WORD_BITS; i <= last / LM_WORD_BITS; i++)
-		merge_or(v, i, lm_bits_word_mask(i, first, last));
-}
-
-/* Words of 4 KiB pages: word n of bm covers bits of one or two words of the log. */
-static void
-merge_word(struct log_visit *v, const struct lm_bitmap *bm, uint64_t n)
-{
-	uint64_t page = (bm->base >> LM_VHOST_LOG_PAGE_SHIFT) + n * LM_WORD_BITS;
-	unsigned int shift = page % LM_WORD_BITS;
-	uint64_t bits = bm->words[n];
-
-	if (bits << shift != 0)
-		merge_or(v, page / LM_WORD_BITS, bits << shift);
-	if (shift != 0 && bits >> (LM_WORD_BITS - shift) != 0)
-		merge_or(v, page / LM_WORD_BITS + 1, bits >> (LM_WORD_BITS - shift));
-}
-
-/* Larger pages: each dirty one is a range of the log. */
-static void
-merge_wide_word(struct log_visit *v, const struct lm_bitmap *bm, uint64_t n)
-{
-	unsigned int wider = bm->page_shift - LM_VHOST_LOG_PAGE_SHIFT;
-	uint64_t base = bm->base >> LM_VHOST_LOG_PAGE_SHIFT;
-	uint64_t bit = 0, run;
-
-	while ((run = lm_bits_next_run(&bm->words[n], LM_WORD_BITS, &bit)) != 0) {
-		uint64_t first = base + ((n * LM_WORD_BITS + bit) << wider);
-
-		merge_pages(v, first, first + (run << wider) - 1);
-		bit += run;
-	}
-}
-
-/* Eight words, a cache line: much faster than one by one where most are clean. */
-static bool
-are_clean(const uint64_t *w)
-{
-	return (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) == 0;
-}
-
-static void
-merge_group(struct log_visit *v, const struct lm_bitmap *bm, uint64_t first)
-{
-	uint64_t i, left = bm->nb_words - first;
-	uint64_t end = first + (left < LM_BITMAP_GROUP_WORDS ? left : LM_BITMAP_GROUP_WORDS);
-
-	for (i = first; i < end; i++) {
-		if (i % 8 == 0 && i + 8 <= end && are_clean(&bm->words[i])) {
-			i += 7;
-			continue;
-		}
-		if (bm->words[i] == 0)
-			continue;
-		if (bm->page_shift == LM_VHOST_LOG_PAGE_SHIFT)
-			merge_word(v, bm, i);
-		else
-			merge_wide_word(v, bm, i);
-	}
-}
-
-int
-lm_vhost_log_merge(struct lm_vhost_log *log, const struct lm_bitmap *bm)
-{
-	struct log_visit v;
-	uint64_t s, groups;
-
-	for (s = 0; s < lm_bitmap_nb_summary(bm); s++) {
-		if (bm->summary[s] == 0)
-			continue;
-		/* A visit for each GiB of 4 KiB pages, so that a detach waits briefly only. */
-		visit_begin(&v, log, bm);
-		for (groups = bm->summary[s]; groups != 0; groups &= groups - 1)
-			merge_group(&v, bm, (s * LM_WORD_BITS + lm_bits_lowest(groups)) *
-					LM_BITMAP_GROUP_WORDS);
-		visit_end(&v);
-	}
-	count(&log->nb_merges, 1);
-	return 0;
 }
 
 void
