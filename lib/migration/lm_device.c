@@ -13,14 +13,16 @@
 #include "lm_device.h"
 #include "lm_device_pvt.h"
 
-RTE_LOG_REGISTER_DEFAULT(lm_device_logtype, NOTICE)
+RTE_LOG_REGISTER_DEFAULT(lm_device_logtype, NOTICE);
 #define DEVICE_LOG(level, ...) RTE_LOG_LINE(level, LM_DEVICE, __VA_ARGS__)
 #define RTE_LOGTYPE_LM_DEVICE lm_device_logtype
+
+TAILQ_HEAD(device_list, lm_device);
 
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t left;
-	TAILQ_HEAD(, lm_device) devices;
+	struct device_list devices;
 } registry = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.left = PTHREAD_COND_INITIALIZER,

@@ -175,7 +175,7 @@ measure(struct bench *b, uint64_t times_ns[RTE_DIM(methods)][NB_ROUNDS])
 			if (methods[m].run == do_merge)
 				b->visited = nb_logged(map);
 			if (b->visited != pages || memcmp(map, b->want, LOG_BYTES) != 0) {
-				fprintf(stderr, "%s: wrong log (%" PRIu64 " of %" PRIu64 " pages)\n",
+				fprintf(stderr, "%s: wrong log, %" PRIu64 " of %" PRIu64 " pages\n",
 						methods[m].name, b->visited, pages);
 				return -EIO;
 			}
@@ -241,9 +241,9 @@ run_bench(const char *dir)
 	b.ours = map_log(&our_fd);
 	b.want = malloc(LOG_BYTES);
 	b.pages = malloc(GUEST_BYTES / PAGE * sizeof(b.pages[0]));
-	if (b.theirs == NULL || b.ours == NULL || b.want == NULL || b.pages == NULL)
-		return -ENOMEM;
-	ret = bench_vhost_start(dir, their_fd, LOG_BYTES, &b.vid);
+	ret = b.theirs == NULL || b.ours == NULL || b.want == NULL || b.pages == NULL ? -ENOMEM : 0;
+	if (ret == 0)
+		ret = bench_vhost_start(dir, their_fd, LOG_BYTES, &b.vid);
 	if (ret == 0)
 		ret = lm_vhost_log_create(GUEST_BYTES - 1, &b.log);
 	if (ret == 0)

@@ -190,7 +190,7 @@ check_report(const struct report *r, uint64_t base, uint64_t nb_pages, unsigned 
 		bool want = at == kept || report_touches(r, at, UINT64_C(1) << shift);
 
 		if (lm_bitmap_test(bm, at) != want)
-			fail_msg("report at %#jx, %ju pages of shift %u: page %ju of shift %u is %d",
+			fail_msg("report at %#jx, %ju pages, shift %u: page %ju, shift %u is %d",
 				(uintmax_t)r->addr, (uintmax_t)r->nb_pages, r->shift, (uintmax_t)i,
 				shift, !want);
 	}

@@ -281,7 +281,7 @@ check_event(const char *text, uint64_t seq)
 	assert_int_equal(bytes, UINT64_MAX - seq);
 	assert_int_equal(error, -110);
 	assert_string_equal(phase, "a_phase_of_nineteen");
-	assert_string_equal(event, "an event of 27 bytes, longe");
+	assert_string_equal(event, "an event of 27 bytes and no");
 }
 
 static void
@@ -297,7 +297,7 @@ test_timeline_pages(void **state)
 	(void)state;
 	assert_int_equal(lm_timeline_create("dev0", &tl), 0);
 	for (seq = 0; seq < next; seq++)
-		lm_timeline_add(tl, "a phase of nineteen", "an event of 27 bytes, longer is cut",
+		lm_timeline_add(tl, "a phase of nineteen", "an event of 27 bytes and no more",
 				UINT64_MAX - seq, -110);
 	view.timeline = tl;
 	assert_int_equal(lm_device_register("dev0", &view, &dev), 0);

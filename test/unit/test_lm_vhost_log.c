@@ -104,6 +104,20 @@ mark(struct fixture *f, uint64_t page, uint64_t nb_pages)
 }
 
 static void
+check_mark(struct fixture *f, uint64_t addr, uint64_t len)
+{
+	uint64_t i;
+
+	memset(&f->map[1], 0, NB_PAGES / 8);
+	lm_vhost_log_mark(f->log, &f->cache, addr, len);
+	lm_vhost_log_flush(f->log, &f->cache);
+	for (i = 0; i < NB_PAGES; i++)
+		if (is_set(f, i) != (len != 0 && addr < (i + 1) * PAGE && i * PAGE < addr + len))
+			fail_msg("mark(%#jx, %ju): page %ju", (uintmax_t)addr, (uintmax_t)len,
+					(uintmax_t)i);
+}
+
+static void
 test_every_offset(void **state)
 {
 	static const uint64_t pages[] = { 0, 62, 63, 64, 127, 191 };
@@ -111,25 +125,13 @@ test_every_offset(void **state)
 		64 * PAGE - 1, 64 * PAGE, 64 * PAGE + 1 };
 	struct fixture *f = *state;
 	unsigned int p, l;
-	uint64_t off, i, addr;
+	uint64_t off;
 
 	attach(f);
-	for (p = 0; p < DIM(pages); p++) {
-		for (l = 0; l < DIM(lengths); l++) {
-			for (off = 0; off < PAGE; off++) {
-				memset(&f->map[1], 0, NB_PAGES / 8);
-				addr = pages[p] * PAGE + off;
-				lm_vhost_log_mark(f->log, &f->cache, addr, lengths[l]);
-				lm_vhost_log_flush(f->log, &f->cache);
-				for (i = 0; i < NB_PAGES; i++)
-					if (is_set(f, i) != (lengths[l] != 0 &&
-							addr < (i + 1) * PAGE &&
-							i * PAGE < addr + lengths[l]))
-						fail_msg("mark(%#jx, %ju): page %ju", (uintmax_t)addr,
-							(uintmax_t)lengths[l], (uintmax_t)i);
-			}
-		}
-	}
+	for (p = 0; p < DIM(pages); p++)
+		for (l = 0; l < DIM(lengths); l++)
+			for (off = 0; off < PAGE; off++)
+				check_mark(f, pages[p] * PAGE + off, lengths[l]);
 	assert_int_equal(stats(f).pages_out_of_range, 0);
 }
 
@@ -278,8 +280,8 @@ check_merge(struct fixture *f, uint64_t base_page, unsigned int shift, uint64_t 
 		bool want = (old[i / 64] >> (i % 64) & 1) != 0 || lm_bitmap_test(bm, i * PAGE);
 
 		if (is_set(f, i) != want)
-			fail_msg("base page %ju, shift %u: page %ju is %d", (uintmax_t)base_page, shift,
-					(uintmax_t)i, !want);
+			fail_msg("base page %ju, shift %u: page %ju is %d", (uintmax_t)base_page,
+					shift, (uintmax_t)i, !want);
 	}
 	for (i = NB_PAGES; i < base_page + (nb_bm << (shift - 12)); i++)
 		beyond += lm_bitmap_test(bm, i * PAGE);
