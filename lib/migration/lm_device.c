@@ -2,20 +2,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include <rte_common.h>
-
-#include "lm_compat.h"
 #include "lm_device.h"
 #include "lm_device_pvt.h"
-
-RTE_LOG_REGISTER_DEFAULT(lm_device_logtype, NOTICE);
-#define DEVICE_LOG(level, ...) RTE_LOG_LINE(level, LM_DEVICE, __VA_ARGS__)
-#define RTE_LOGTYPE_LM_DEVICE lm_device_logtype
 
 TAILQ_HEAD(device_list, lm_device);
 
@@ -61,7 +53,6 @@ lm_device_register(const char *name, const struct lm_device_view *view, struct l
 	}
 	TAILQ_INSERT_TAIL(&registry.devices, d, link);
 	pthread_mutex_unlock(&registry.lock);
-	DEVICE_LOG(DEBUG, "%s: in telemetry as /lm/info,%s", name, name);
 	*dev = d;
 	return 0;
 }
