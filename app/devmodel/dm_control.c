@@ -191,7 +191,7 @@ dm_control_open(const char *path, dm_control_fn fn, void *ctx, struct dm_loop *l
 		free(c);
 		return -ENAMETOOLONG;
 	}
-	strcpy(c->addr.sun_path, path);
+	memcpy(c->addr.sun_path, path, strlen(path) + 1);
 
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0) {

@@ -178,7 +178,8 @@ dm_pci_config_write(struct dm_pci *pci, uint32_t offset, const void *buf, uint32
 	}
 
 	if (dm_pci_overlaps(offset, len_bytes, PCI_COMMAND, 2))
-		pci->ops->bus_master(pci->ctx, (pci->config[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0);
+		pci->ops->bus_master(pci->ctx,
+				(pci->config[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0);
 	if (pci->msix_cap != 0 && dm_pci_overlaps(offset, len_bytes,
 			pci->msix_cap + PCI_MSIX_FLAGS, 2))
 		dm_pci_msix_unmasked(pci);

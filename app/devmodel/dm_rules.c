@@ -32,6 +32,7 @@ dm_rule_broken(struct dm_rules *r, enum dm_rule rule, const char *detail, ...)
 	fprintf(stderr, "%s: the driver broke rule %s (%s): ", r->who, dm_rule_table[rule].name,
 			dm_rule_table[rule].text);
 	va_start(ap, detail);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is started above */
 	vfprintf(stderr, detail, ap);
 	va_end(ap);
 	fputc('\n', stderr);

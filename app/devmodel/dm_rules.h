@@ -17,7 +17,7 @@
 	X(ACCESS_WIDTH, "access_width", "4.1.3.1: a register is accessed with its own width") \
 	X(ACCESS_RANGE, "access_range", "4.1.4: accesses stay inside a structure") \
 	X(WRITE_READ_ONLY, "write_read_only", "4.1.4.3.2: read-only registers are not written") \
-	X(WRITE_IN_RESET, "write_in_reset", "4.1.4.3.2: after reset, wait until status reads 0") \
+	X(WRITE_IN_RESET, "write_in_reset", "4.1.4.3.2: after a reset, wait until it is over") \
 	X(STATUS_CLEARED, "status_cleared", "2.1.1: a status bit is never cleared but by reset") \
 	X(STATUS_ORDER, "status_order", "3.1.1: ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK") \
 	X(STATUS_UNKNOWN, "status_unknown", "2.1: unknown status bits are not set") \
@@ -26,11 +26,13 @@
 	X(FEATURE_VERSION, "feature_version", "6.1: VERSION_1 is accepted when offered") \
 	X(FEATURE_NEEDS, "feature_needs", "2.2.1: a feature goes with those that it requires") \
 	X(QUEUE_EARLY, "queue_early", "3.1.1: queues are set up after FEATURES_OK") \
-	X(QUEUE_LATE, "queue_late", "3.1.1: queues are enabled before DRIVER_OK, or after RING_RESET") \
+	X(QUEUE_LATE, "queue_late", \
+		"3.1.1: queues are enabled before DRIVER_OK, or after RING_RESET") \
 	X(QUEUE_ABSENT, "queue_absent", "4.1.5.1.3: a queue of size 0 does not exist") \
 	X(QUEUE_SIZE, "queue_size", "2.7: the size is a power of two, not above the device's") \
 	X(QUEUE_ALIGN, "queue_align", "2.7: rings are aligned to 16, 2 and 4 bytes") \
-	X(QUEUE_ENABLED, "queue_enabled", "4.1.4.3.2: queue fields stay while the queue is enabled") \
+	X(QUEUE_ENABLED, "queue_enabled", \
+		"4.1.4.3.2: queue fields stay while the queue is enabled") \
 	X(QUEUE_ENABLE_ZERO, "queue_enable_zero", "4.1.4.3.2: 0 is not written to queue_enable") \
 	X(QUEUE_RESET, "queue_reset", "2.6.1: RING_RESET is negotiated and the queue enabled") \
 	X(NOTIFY_DISABLED, "notify_disabled", "4.1.5.2: only enabled queues are notified") \
@@ -49,12 +51,14 @@
 	X(DMA_UNMAPPED, "dma_unmapped", "2.7.5: buffers and rings lie in memory that is mapped") \
 	X(DMA_BUS_MASTER, "dma_bus_master", "PCI: bus mastering is on before DMA is asked for") \
 	X(RX_READABLE, "rx_readable", "5.1.6.3: receive buffers are writable only") \
-	X(RX_BUFFER_SMALL, "rx_buffer_small", "5.1.6.3.1: a receive buffer holds the header at least") \
+	X(RX_BUFFER_SMALL, "rx_buffer_small", \
+		"5.1.6.3.1: a receive buffer holds the header at least") \
 	X(TX_WRITABLE, "tx_writable", "5.1.6.2: transmit buffers are readable only") \
 	X(TX_SHORT, "tx_short", "5.1.6.2: a packet has its header and an Ethernet header") \
 	X(TX_OFFLOAD, "tx_offload", "5.1.6.2.1: offloads are asked for only when negotiated") \
 	X(TX_OVER_MTU, "tx_over_mtu", "5.1.4.2: packets do not exceed a negotiated MTU") \
-	X(CTRL_LAYOUT, "ctrl_layout", "5.1.6.5: class, command and data, then the acknowledgement") \
+	X(CTRL_LAYOUT, "ctrl_layout", \
+		"5.1.6.5: class, command and data, then the acknowledgement") \
 	X(CTRL_CLASS, "ctrl_class", "5.1.6.5: commands belong to negotiated features") \
 	X(CTRL_DATA, "ctrl_data", "5.1.6.5: command data has the length and range of its command")
 

@@ -34,9 +34,10 @@ dm_net_chain_write(const struct dm_chain *chain, uint64_t offset, const uint8_t 
 static void
 dm_net_chain_fill(const struct dm_chain *chain, uint64_t from)
 {
-	static const uint8_t junk[64] = { [0 ... 63] = DM_NET_RX_JUNK };
+	uint8_t junk[64];
 	uint64_t piece;
 
+	memset(junk, DM_NET_RX_JUNK, sizeof(junk));
 	for (; from < chain->write_bytes; from += piece) {
 		piece = chain->write_bytes - from;
 		if (piece > sizeof(junk))

@@ -5,13 +5,13 @@
 #include "dm_virtio_net.h"
 
 static const char *const dm_net_rx_drop_names[] = {
-#define DM_NET_NAME(id, name) [DM_NET_RX_##id] = name,
+#define DM_NET_NAME(id, name) [DM_NET_RX_##id] = (name),
 	DM_NET_RX_DROPS(DM_NET_NAME)
 #undef DM_NET_NAME
 };
 
 static const char *const dm_net_tx_drop_names[] = {
-#define DM_NET_NAME(id, name) [DM_NET_TX_##id] = name,
+#define DM_NET_NAME(id, name) [DM_NET_TX_##id] = (name),
 	DM_NET_TX_DROPS(DM_NET_NAME)
 #undef DM_NET_NAME
 };

@@ -55,7 +55,7 @@ dm_net_chain_skip(struct dm_chain *chain, uint64_t skip)
 static int
 dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue)
 {
-	struct lm_virtio_net_hdr hdr;
+	struct lm_virtio_net_hdr hdr = { .flags = 0 };
 	uint64_t frame_bytes;
 
 	if (chain->nb_write != 0)

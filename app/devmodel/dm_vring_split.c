@@ -44,6 +44,7 @@ dm_vring_area(struct dm_vring *vr, uint64_t iova, uint64_t len_bytes, uint32_t p
 	ptr = vr->host->dma_span(vr->host->ctx, iova, &got, prot);
 	if (ptr == NULL || got < len_bytes || ((uintptr_t)ptr & (align - 1)) != 0)
 		return NULL;
+	/* cppcheck-suppress returnDanglingLifetime ; it is not &got that comes back */
 	return ptr;
 }
 
