@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -18,7 +19,13 @@
 #define GET_FEATURES 1
 #define SET_FEATURES 2
 #define SET_OWNER 3
+#define SET_MEM_TABLE 5
 #define SET_LOG_BASE 6
+#define SET_VRING_NUM 8
+#define SET_VRING_ADDR 9
+#define SET_VRING_BASE 10
+#define SET_VRING_KICK 12
+#define SET_VRING_CALL 13
 #define GET_PROTOCOL_FEATURES 15
 #define SET_PROTOCOL_FEATURES 16
 #define FLAG_VERSION 0x1u
@@ -31,9 +38,9 @@ struct message {
 	uint32_t request;
 	uint32_t flags;
 	uint32_t size;
-	uint32_t payload[4];
+	uint32_t payload[10];
 };
-_Static_assert(sizeof(struct message) == 28, "vhost-user header and two 64-bit words");
+_Static_assert(sizeof(struct message) == 52, "vhost-user header and five 64-bit words");
 #define HEADER_BYTES offsetof(struct message, payload)
 
 static struct {
@@ -161,6 +168,30 @@ bench_vhost_start(const char *dir, int log_fd, uint64_t log_bytes, int *vid)
 	}
 	*vid = atomic_load(&peer.vid);
 	return *vid < 0 ? -ENODEV : 0;
+}
+
+int
+bench_vhost_ring_set(const struct bench_vhost_ring *ring)
+{
+	const uint64_t base = (uintptr_t)ring->mem;
+	const uint64_t table[5] = { 1, 0, ring->mem_bytes, base, 0 };
+	const uint64_t num = (uint64_t)ring->size << 32, zero = 0;
+	const uint64_t addr[5] = { 0, base + ring->desc_offset, base + ring->used_offset,
+		base + ring->avail_offset, 0 };
+	uint64_t features;
+	int call = eventfd(0, 0), kick = eventfd(0, 0), ret = -EIO;
+
+	if (call >= 0 && kick >= 0 && send_message(SET_MEM_TABLE, table, 5, ring->mem_fd) == 0 &&
+			send_message(SET_VRING_NUM, &num, 1, -1) == 0 &&
+			send_message(SET_VRING_BASE, &zero, 1, -1) == 0 &&
+			send_message(SET_VRING_ADDR, addr, 5, -1) == 0 &&
+			send_message(SET_VRING_CALL, &zero, 1, call) == 0 &&
+			send_message(SET_VRING_KICK, &zero, 1, kick) == 0 &&
+			send_message(GET_FEATURES, NULL, 0, -1) == 0)
+		ret = receive_reply(GET_FEATURES, &features);
+	close(call);
+	close(kick);
+	return ret;
 }
 
 void

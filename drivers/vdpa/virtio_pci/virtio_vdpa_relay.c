@@ -78,7 +78,7 @@ alloc_tables(struct virtio_vdpa_relay *r)
 
 	r->entries = calloc(r->size, sizeof(r->entries[0]));
 	r->slot_entry = calloc(r->size, sizeof(r->slot_entry[0]));
-	r->head_busy = calloc(r->size / 64u + 1, sizeof(r->head_busy[0]));
+	r->head_busy = calloc(r->size, sizeof(r->head_busy[0]));
 	r->scratch = calloc(r->size, sizeof(r->scratch[0]));
 	if (r->entries == NULL || r->slot_entry == NULL || r->head_busy == NULL ||
 			r->scratch == NULL)
@@ -115,6 +115,7 @@ virtio_vdpa_relay_create(const struct virtio_vdpa_relay_conf *conf,
 	r->log = conf->log;
 	r->next_avail = r->guest_used = r->call_old = conf->base;
 	r->pool_size = pool_entries(conf->size);
+	r->log_first = 1;
 	r->s_desc = conf->shadow;
 	r->s_avail = (struct lm_vring_avail *)(shadow + avail_offset(conf->size));
 	r->s_used = (struct lm_vring_used *)(shadow + used_offset(conf->size));

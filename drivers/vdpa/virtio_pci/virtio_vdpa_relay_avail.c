@@ -10,18 +10,17 @@ struct chain {
 	struct virtio_vdpa_relay *r;
 	uint64_t readable_bytes;
 	uint64_t writable_bytes;
+	uint64_t writable_addr;
+	bool pieces; /* the writable part is not contiguous */
 	enum virtio_vdpa_relay_error error;
 };
 
 /* Every byte of a buffer must be guest memory; regions may adjoin. */
 static bool
-in_guest_memory(struct virtio_vdpa_relay *r, uint64_t addr, uint64_t len_bytes)
+in_guest_memory(const struct virtio_vdpa_relay *r, uint64_t addr, uint64_t len_bytes)
 {
 	uint64_t span, to;
 
-	if (addr - r->hot.from < r->hot.len_bytes &&
-			len_bytes <= r->hot.len_bytes - (addr - r->hot.from))
-		return true;
 	if (addr + len_bytes < addr)
 		return false;
 	while (len_bytes != 0) {
@@ -34,22 +33,34 @@ in_guest_memory(struct virtio_vdpa_relay *r, uint64_t addr, uint64_t len_bytes)
 	return true;
 }
 
-static bool
+static inline bool
 chain_add(struct chain *c, const struct lm_vring_desc *d)
 {
-	if (d->len == 0)
+	const struct lm_interval *hot = &c->r->hot;
+	uint64_t offset = d->addr - hot->from;
+
+	if (d->len == 0) {
 		c->error = VIRTIO_VDPA_RELAY_ZERO_LEN;
-	else if (!in_guest_memory(c->r, d->addr, d->len))
+		return false;
+	}
+	if ((offset >= hot->len_bytes || d->len > hot->len_bytes - offset) &&
+			!in_guest_memory(c->r, d->addr, d->len)) {
 		c->error = VIRTIO_VDPA_RELAY_BAD_ADDR;
-	else if ((d->flags & LM_VRING_DESC_F_WRITE) != 0)
+		return false;
+	}
+	if ((d->flags & LM_VRING_DESC_F_WRITE) != 0) {
+		if (c->writable_bytes == 0)
+			c->writable_addr = d->addr;
+		else
+			c->pieces |= c->writable_addr + c->writable_bytes != d->addr;
 		c->writable_bytes += d->len;
-	else if (c->writable_bytes != 0)
+	} else if (c->writable_bytes != 0) {
 		c->error = VIRTIO_VDPA_RELAY_BAD_ORDER;
-	else
+		return false;
+	} else {
 		c->readable_bytes += d->len;
-	if (c->readable_bytes > UINT32_MAX || c->writable_bytes > UINT32_MAX)
-		c->error = VIRTIO_VDPA_RELAY_TOO_LONG;
-	return c->error == VIRTIO_VDPA_RELAY_OK;
+	}
+	return true;
 }
 
 /* Copy guest memory that may cross regions. */
@@ -155,23 +166,38 @@ table_desc(const struct virtio_vdpa_relay *r, const struct relay_entry *e)
 	};
 }
 
+static bool
+chain_end(struct chain *c, struct relay_entry *e)
+{
+	if (c->readable_bytes > UINT32_MAX || c->writable_bytes > UINT32_MAX) {
+		c->error = VIRTIO_VDPA_RELAY_TOO_LONG;
+		return false;
+	}
+	e->writable_addr = c->writable_addr;
+	e->writable_bytes = (uint32_t)c->writable_bytes;
+	e->one_piece = !c->pieces;
+	return true;
+}
+
 /* @return false: no room (c->error OK) or a broken rule. Nothing is shown to the device yet. */
 static bool
 chain_copy(struct chain *c, uint16_t head, struct relay_entry *e)
 {
 	struct virtio_vdpa_relay *r = c->r;
-	uint16_t room = (uint16_t)(r->size - r->slots_held);
-	uint16_t i = head, slot = r->slots_next & r->mask;
+	uint16_t room = (uint16_t)(r->size - r->slots_held), mask = r->mask;
+	uint16_t i = head, slot = r->slots_next & mask, nb = 0;
 	struct lm_vring_desc d;
 
 	*e = (struct relay_entry){ .head = head, .slot = slot };
-	for (;;) {
-		if (e->nb_slots == r->size) {
-			c->error = VIRTIO_VDPA_RELAY_LOOP;
+	do {
+		if (nb == room) {
+			c->error = nb > mask ? VIRTIO_VDPA_RELAY_LOOP : VIRTIO_VDPA_RELAY_OK;
 			return false;
 		}
-		if (e->nb_slots == room)
+		if (i > mask) {
+			c->error = VIRTIO_VDPA_RELAY_BAD_NEXT;
 			return false;
+		}
 		d = r->desc[i];
 		if ((d.flags & LM_VRING_DESC_F_INDIRECT) != 0) {
 			if (!chain_add_table(c, &d, e))
@@ -181,29 +207,21 @@ chain_copy(struct chain *c, uint16_t head, struct relay_entry *e)
 			return false;
 		}
 		i = d.next;
-		d.next = (slot + 1) & r->mask;
+		d.next = (slot + 1) & mask;
 		d.flags &= LM_VRING_DESC_F_NEXT | LM_VRING_DESC_F_WRITE | LM_VRING_DESC_F_INDIRECT;
 		r->s_desc[slot] = d;
 		slot = d.next;
-		e->nb_slots++;
-		if ((d.flags & LM_VRING_DESC_F_NEXT) == 0)
-			break;
-		if (i >= r->size) {
-			c->error = VIRTIO_VDPA_RELAY_BAD_NEXT;
-			return false;
-		}
-	}
-	e->writable_bytes = (uint32_t)c->writable_bytes;
-	return true;
+		nb++;
+	} while ((d.flags & LM_VRING_DESC_F_NEXT) != 0);
+	e->nb_slots = nb;
+	return chain_end(c, e);
 }
 
-void
-relay_entry_push(struct virtio_vdpa_relay *r, const struct relay_entry *entry)
+/* Book the entry that has been filled in place, and show it to the device at the next index. */
+static inline void
+push(struct virtio_vdpa_relay *r, const struct relay_entry *entry)
 {
-	uint32_t counter = r->first + r->count;
-
-	*relay_entry_at(r, counter) = *entry;
-	r->slot_entry[entry->slot] = counter;
+	r->slot_entry[entry->slot] = r->first + r->count;
 	r->count++;
 	r->nb_unused++;
 	r->slots_next += entry->nb_slots;
@@ -217,8 +235,8 @@ relay_entry_push(struct virtio_vdpa_relay *r, const struct relay_entry *entry)
 static bool
 take_one(struct virtio_vdpa_relay *r)
 {
+	struct relay_entry *e = relay_entry_at(r, r->first + r->count);
 	struct chain c = { .r = r };
-	struct relay_entry e;
 	uint16_t head;
 
 	/* One entry, one slot at least: an injected chain may hold what the guest believes free. */
@@ -229,13 +247,13 @@ take_one(struct virtio_vdpa_relay *r)
 	head = lm_vring_load_relaxed(&r->avail->ring[r->next_avail & r->mask]);
 	if (head >= r->size)
 		c.error = VIRTIO_VDPA_RELAY_BAD_HEAD;
-	else if (relay_head_test(r, head))
+	else if (r->head_busy[head])
 		c.error = VIRTIO_VDPA_RELAY_HEAD_BUSY;
-	else if (chain_copy(&c, head, &e)) {
-		relay_head_set(r, head, true);
-		relay_entry_push(r, &e);
+	else if (chain_copy(&c, head, e)) {
+		r->head_busy[head] = true;
+		push(r, e);
 		r->next_avail++;
-		r->stats.avail_descs += e.nb_slots + e.nb_table;
+		r->stats.avail_descs += e->nb_slots + e->nb_table;
 		return true;
 	}
 	r->error = c.error;
@@ -274,15 +292,16 @@ virtio_vdpa_relay_avail_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 int
 virtio_vdpa_relay_inject(struct virtio_vdpa_relay *r, uint64_t iova, uint32_t len_bytes)
 {
-	struct relay_entry e = { .nb_slots = 1, .slot = r->slots_next & r->mask, .internal = true };
+	struct relay_entry *e = relay_entry_at(r, r->first + r->count);
 
 	if (r->inject_busy)
 		return -EBUSY;
 	if (r->stopped || r->count == r->size || r->slots_held == r->size)
 		return -ENOSPC;
-	r->s_desc[e.slot] = (struct lm_vring_desc){ .addr = iova, .len = len_bytes };
+	*e = (struct relay_entry){ .nb_slots = 1, .slot = r->slots_next & r->mask, .internal = true };
+	r->s_desc[e->slot] = (struct lm_vring_desc){ .addr = iova, .len = len_bytes };
 	r->inject_busy = true;
-	relay_entry_push(r, &e);
+	push(r, e);
 	lm_vring_store_release(&r->s_avail->idx, r->s_avail_idx);
 	return 0;
 }

@@ -18,6 +18,7 @@
 
 /* A chain that the device holds, or held and the guest does not have back yet. */
 struct relay_entry {
+	uint64_t writable_addr; /* of the first writable byte */
 	uint32_t writable_bytes;
 	uint32_t used_len;
 	uint32_t table_pos;    /* in the pool, when nb_table != 0 */
@@ -26,6 +27,7 @@ struct relay_entry {
 	uint16_t head;         /* the guest's */
 	uint16_t slot;         /* first shadow descriptor */
 	uint16_t nb_slots;
+	bool one_piece;        /* the writable part is contiguous */
 	bool used;             /* the device has given it back */
 	bool internal;         /* ours, not the guest's */
 };
@@ -64,8 +66,10 @@ struct virtio_vdpa_relay {
 	uint32_t first, count; /* entries: [first, first + count) */
 	uint32_t nb_unused;    /* of those, not given back by the device */
 
-	/* The interval that the last address fell into. */
+	/* The widest interval of guest memory: nearly every address lies in it. */
 	struct lm_interval hot;
+	/* Pages to log that follow each other, not yet handed to the cache; none when last < first. */
+	uint64_t log_first, log_last;
 
 	const struct lm_imap *mem;
 	struct lm_vhost_log *log;
@@ -76,7 +80,7 @@ struct virtio_vdpa_relay {
 
 	struct relay_entry *entries;   /* size of them */
 	uint32_t *slot_entry;          /* shadow head slot -> entry counter, or RELAY_NO_ENTRY */
-	uint64_t *head_busy;           /* bit per guest head */
+	bool *head_busy;               /* per guest head */
 	struct lm_vring_desc *scratch; /* an indirect table, copied once, before any check */
 };
 
@@ -86,23 +90,6 @@ relay_entry_at(struct virtio_vdpa_relay *r, uint32_t counter)
 	return &r->entries[counter & r->mask];
 }
 
-static inline void
-relay_head_set(struct virtio_vdpa_relay *r, uint16_t head, bool busy)
-{
-	uint64_t bit = UINT64_C(1) << (head % 64);
-
-	if (busy)
-		r->head_busy[head / 64] |= bit;
-	else
-		r->head_busy[head / 64] &= ~bit;
-}
-
-static inline bool
-relay_head_test(const struct virtio_vdpa_relay *r, uint16_t head)
-{
-	return (r->head_busy[head / 64] >> (head % 64) & 1) != 0;
-}
-
 /* Mark bytes of the guest's used ring that we have just written. */
 static inline void
 relay_log_used(struct virtio_vdpa_relay *r, uint64_t offset, uint64_t len_bytes)
@@ -110,17 +97,5 @@ relay_log_used(struct virtio_vdpa_relay *r, uint64_t offset, uint64_t len_bytes)
 	if (r->log_on)
 		lm_vhost_log_mark(r->log, &r->cache, r->used_gpa + offset, len_bytes);
 }
-
-/** Book an entry and its slots; show it to the device at the next index. */
-void relay_entry_push(struct virtio_vdpa_relay *r, const struct relay_entry *entry);
-/** Log what the device may have written: the first len_bytes of the writable part. */
-void relay_log_chain(struct virtio_vdpa_relay *r, const struct relay_entry *entry,
-		uint32_t len_bytes);
-/** Note what the device has used; sets error on nonsense. */
-void relay_absorb(struct virtio_vdpa_relay *r);
-/** Give the oldest entry back to the guest, and free what it holds. */
-void relay_give_back(struct virtio_vdpa_relay *r, uint32_t used_len);
-/** Publish the used index and put everything marked into the log. */
-void relay_publish_used(struct virtio_vdpa_relay *r);
 
 #endif /* VIRTIO_VDPA_RELAY_PVT_H */

@@ -4,6 +4,36 @@
 
 #include "virtio_vdpa_relay_pvt.h"
 
+#define PAGE_SHIFT LM_VHOST_LOG_PAGE_SHIFT
+
+static void
+log_pages(struct virtio_vdpa_relay *r)
+{
+	if (r->log_last >= r->log_first)
+		lm_vhost_log_mark(r->log, &r->cache, r->log_first << PAGE_SHIFT,
+			(r->log_last - r->log_first + 1) << PAGE_SHIFT);
+	r->log_first = 1;
+	r->log_last = 0;
+}
+
+/* Buffers often follow each other in memory: join pages before the cache is asked. */
+static inline void
+log_range(struct virtio_vdpa_relay *r, uint64_t addr, uint32_t len_bytes)
+{
+	uint64_t first = addr >> PAGE_SHIFT, last;
+
+	if (len_bytes == 0)
+		return;
+	last = (addr + len_bytes - 1) >> PAGE_SHIFT;
+	if (first - r->log_first > r->log_last - r->log_first + 1) {
+		log_pages(r);
+		r->log_first = first;
+		r->log_last = last;
+	} else if (last > r->log_last) {
+		r->log_last = last;
+	}
+}
+
 static uint32_t
 log_desc(struct virtio_vdpa_relay *r, const struct lm_vring_desc *d, uint32_t left)
 {
@@ -11,12 +41,17 @@ log_desc(struct virtio_vdpa_relay *r, const struct lm_vring_desc *d, uint32_t le
 
 	if ((d->flags & LM_VRING_DESC_F_WRITE) == 0)
 		return left;
-	lm_vhost_log_mark(r->log, &r->cache, d->addr, len);
+	/* The device can write here; a range that it made wrap must still not hide pages. */
+	if (d->addr > UINT64_MAX - len)
+		lm_vhost_log_mark(r->log, &r->cache, d->addr, len);
+	else
+		log_range(r, d->addr, len);
 	return left - len;
 }
 
-void
-relay_log_chain(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_t len_bytes)
+/* Log what the device may have written: the first len_bytes of the writable part. */
+static void
+log_pieces(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_t len_bytes)
 {
 	uint16_t i, direct = entry->nb_slots - (entry->nb_table != 0);
 
@@ -26,66 +61,95 @@ relay_log_chain(struct virtio_vdpa_relay *r, const struct relay_entry *entry, ui
 		len_bytes = log_desc(r, &r->pool[entry->table_pos + i], len_bytes);
 }
 
-void
-relay_absorb(struct virtio_vdpa_relay *r)
+static inline void
+log_chain(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_t len_bytes)
 {
-	uint16_t idx = lm_vring_load_acquire(&r->s_used->idx);
-	uint16_t pending = (uint16_t)(idx - r->dev_used);
-	struct lm_vring_used_elem elem;
-	struct relay_entry *e;
-	uint32_t counter;
+	if (entry->one_piece)
+		log_range(r, entry->writable_addr, len_bytes);
+	else
+		log_pieces(r, entry, len_bytes);
+}
 
-	if (pending > r->nb_unused) {
+/* Note what the device has used; sets error on nonsense. */
+static void
+absorb(struct virtio_vdpa_relay *r)
+{
+	const struct lm_vring_used_elem *ring = r->s_used->ring;
+	struct relay_entry *entries = r->entries, *e;
+	uint32_t *slot_entry = r->slot_entry;
+	uint32_t first = r->first, mask = r->mask, counter, nb, i;
+	uint16_t from = r->dev_used;
+	struct lm_vring_used_elem elem;
+
+	nb = (uint16_t)(lm_vring_load_acquire(&r->s_used->idx) - from);
+	if (nb > r->nb_unused) {
 		r->error = VIRTIO_VDPA_RELAY_DEV_USED_JUMP;
 		return;
 	}
-	for (; pending != 0; pending--) {
-		elem = r->s_used->ring[r->dev_used & r->mask];
-		counter = elem.id < r->size ? r->slot_entry[elem.id] : RELAY_NO_ENTRY;
+	for (i = 0; i < nb; i++) {
+		elem = ring[(from + i) & mask];
+		counter = elem.id <= mask ? slot_entry[elem.id] : RELAY_NO_ENTRY;
 		if (counter == RELAY_NO_ENTRY) {
 			r->error = VIRTIO_VDPA_RELAY_DEV_BAD_ID;
-			return;
+			break;
 		}
-		r->slot_entry[elem.id] = RELAY_NO_ENTRY;
-		e = relay_entry_at(r, counter);
+		slot_entry[elem.id] = RELAY_NO_ENTRY;
+		e = &entries[counter & mask];
 		e->used = true;
 		e->used_len = elem.len;
 		if (elem.len > e->writable_bytes) {
 			e->used_len = e->writable_bytes;
 			r->stats.len_clamped++;
 		}
-		if (counter != r->first)
-			r->stats.out_of_order += !relay_entry_at(r, counter - 1)->used;
-		r->dev_used++;
-		r->nb_unused--;
+		if (counter != first + i && !entries[(counter - 1) & mask].used)
+			r->stats.out_of_order++;
 	}
+	r->dev_used = (uint16_t)(from + i);
+	r->nb_unused -= i;
 }
 
-void
-relay_give_back(struct virtio_vdpa_relay *r, uint32_t used_len)
+static void
+inject_done(struct virtio_vdpa_relay *r)
 {
-	struct relay_entry *e = relay_entry_at(r, r->first);
-	uint16_t place = r->guest_used & r->mask;
+	r->inject_busy = false;
+	r->stats.injected++;
+}
 
-	if (e->internal) {
-		r->inject_busy = false;
-		r->stats.injected++;
-	} else {
-		r->used->ring[place] = (struct lm_vring_used_elem){ .id = e->head, .len = used_len };
-		if (r->log_on) {
-			relay_log_chain(r, e, r->log_full ? e->writable_bytes : used_len);
-			relay_log_used(r, offsetof(struct lm_vring_used, ring) +
-					place * sizeof(r->used->ring[0]), sizeof(r->used->ring[0]));
+/* Give used entries back to the guest, oldest first, and free what they hold. @return how many. */
+static uint32_t
+give_back(struct virtio_vdpa_relay *r, uint32_t most)
+{
+	uint32_t first = r->first, mask = r->mask, nb, slots = 0, pool = 0;
+	struct lm_vring_used_elem *ring = r->used->ring;
+	const struct relay_entry *e;
+	uint16_t used = r->guest_used;
+	uint64_t bytes = 0;
+
+	if (most > r->count)
+		most = r->count;
+	for (nb = 0; nb < most; nb++) {
+		e = &r->entries[(first + nb) & mask];
+		if (!e->used)
+			break;
+		slots += e->nb_slots;
+		pool += e->table_taken;
+		if (e->internal) {
+			inject_done(r);
+			continue;
 		}
-		relay_head_set(r, e->head, false);
-		r->guest_used++;
-		r->stats.used_chains++;
-		r->stats.written_bytes += used_len;
+		ring[used++ & mask] = (struct lm_vring_used_elem){ e->head, e->used_len };
+		r->head_busy[e->head] = false;
+		bytes += e->used_len;
+		if (r->log_on)
+			log_chain(r, e, r->log_full ? e->writable_bytes : e->used_len);
 	}
-	r->slots_held -= e->nb_slots;
-	r->pool_held -= e->table_taken;
-	r->first++;
-	r->count--;
+	r->guest_used = used;
+	r->first += nb;
+	r->count -= nb;
+	r->slots_held -= (uint16_t)slots;
+	r->pool_held -= pool;
+	r->stats.written_bytes += bytes;
+	return nb;
 }
 
 /*
@@ -93,33 +157,38 @@ relay_give_back(struct virtio_vdpa_relay *r, uint32_t used_len)
  * between write and mark sends the page early, with or without the write; the mark then has it
  * sent again. None can come after the guest's end: the queue is parked before the device stops.
  */
-void
-relay_publish_used(struct virtio_vdpa_relay *r)
+static void
+publish_used(struct virtio_vdpa_relay *r, uint16_t before)
 {
+	uint32_t nb = (uint16_t)(r->guest_used - before), place = before & r->mask;
+	uint32_t straight = r->size - place < nb ? r->size - place : nb;
+
 	lm_vring_store_release(&r->used->idx, r->guest_used);
+	r->stats.used_chains += nb;
+	if (!r->log_on)
+		return;
+	log_pages(r);
 	relay_log_used(r, 0, offsetof(struct lm_vring_used, ring));
-	if (r->log_on)
-		lm_vhost_log_flush(r->log, &r->cache);
+	relay_log_used(r, offsetof(struct lm_vring_used, ring) + place * sizeof(r->used->ring[0]),
+		straight * sizeof(r->used->ring[0]));
+	if (nb != straight)
+		relay_log_used(r, offsetof(struct lm_vring_used, ring),
+			(nb - straight) * sizeof(r->used->ring[0]));
+	lm_vhost_log_flush(r->log, &r->cache);
 }
 
 unsigned int
 virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 {
 	uint16_t before = r->guest_used;
-	struct relay_entry *e;
 	unsigned int n;
 
 	if (r->error != VIRTIO_VDPA_RELAY_OK || r->stopped)
 		return 0;
-	relay_absorb(r);
-	for (n = 0; n < budget && r->count != 0; n++) {
-		e = relay_entry_at(r, r->first);
-		if (!e->used)
-			break;
-		relay_give_back(r, e->used_len);
-	}
+	absorb(r);
+	n = give_back(r, budget);
 	if (r->guest_used != before)
-		relay_publish_used(r);
+		publish_used(r, before);
 	return n;
 }
 
@@ -133,38 +202,39 @@ close_holes(struct virtio_vdpa_relay *r)
 	for (i = 0; i < r->count; i++)
 		if (relay_entry_at(r, r->first + i)->used)
 			keep = i + 1;
-	for (; keep != 0; keep--) {
-		e = relay_entry_at(r, r->first);
-		if (e->used) {
-			relay_give_back(r, e->used_len);
+	for (i = 0; i < keep; i++) {
+		e = relay_entry_at(r, r->first + i);
+		if (e->used)
 			continue;
-		}
 		if (r->log_on)
-			relay_log_chain(r, e, e->writable_bytes);
+			log_chain(r, e, e->writable_bytes);
 		r->stats.holes += !e->internal;
-		relay_give_back(r, 0);
+		e->used_len = 0;
+		e->used = true;
+		r->slot_entry[e->slot] = RELAY_NO_ENTRY;
+		r->nb_unused--;
 	}
+	give_back(r, keep);
 }
 
 uint16_t
 virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
 {
+	uint16_t before = r->guest_used;
+	struct relay_entry *e;
 	uint32_t i;
 
 	if (r->stopped)
 		return r->guest_used;
-	relay_absorb(r);
+	absorb(r);
 	close_holes(r);
-	if (r->log_on) {
-		for (i = 0; i < r->count; i++) {
-			struct relay_entry *e = relay_entry_at(r, r->first + i);
-
-			if (!e->internal)
-				relay_log_chain(r, e, e->writable_bytes);
-		}
-		relay_log_used(r, 0, lm_vring_used_bytes(r->size));
+	for (i = 0; r->log_on && i < r->count; i++) {
+		e = relay_entry_at(r, r->first + i);
+		if (!e->internal)
+			log_chain(r, e, e->writable_bytes);
 	}
-	relay_publish_used(r);
+	relay_log_used(r, 0, lm_vring_used_bytes(r->size));
+	publish_used(r, before);
 	r->stopped = true;
 	return r->guest_used;
 }

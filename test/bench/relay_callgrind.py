@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Instructions per descriptor of the relay's two halves, beside rte_vdpa_relay_vring_used().
+
+Counted by callgrind inside the named functions only, so the figures repeat exactly. The gate is
+on the used half with logging, the only part that both have: ours must not need more.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BURST = 32
+AVAIL = "virtio_vdpa_relay_avail_burst"
+USED = "virtio_vdpa_relay_used_burst"
+DPDK = "rte_vdpa_relay_vring_used"
+
+
+def count(program: str, who: str, function: str, chain: int, log: int, rounds: int) -> int:
+    """Instructions inside one function, callees included."""
+    with tempfile.TemporaryDirectory() as tmp:
+        out = Path(tmp) / "callgrind"
+        subprocess.run(
+            ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}",
+             "--collect-atstart=no", f"--toggle-collect={function}",
+             program, who, str(chain), str(log), str(rounds)],
+            check=True, timeout=120, stderr=subprocess.DEVNULL)
+        match = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
+    if match is None or int(match.group(1)) == 0:
+        raise RuntimeError(f"callgrind saw nothing of {function}")
+    return int(match.group(1))
+
+
+def per_desc(program: str, who: str, function: str, chain: int, log: int) -> float:
+    """Between two lengths of run, so that set-up cancels out."""
+    few, many = 8, 40
+    diff = (count(program, who, function, chain, log, many)
+            - count(program, who, function, chain, log, few))
+    return diff / ((many - few) * BURST * chain)
+
+
+def main() -> int:
+    """Print the table; 1 when the gate is not met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program", help="the bench_relay executable")
+    program = parser.parse_args().program
+    print("instructions per descriptor, bursts of 32 chains")
+    print(f"{'chain':>5} {'log':>4} {'available':>10} {'used':>8} {'DPDK used':>10} {'ratio':>6}")
+    worst = 0.0
+    for chain in (1, 2, 4):
+        for log in (0, 1):
+            avail = per_desc(program, "ours", AVAIL, chain, log)
+            used = per_desc(program, "ours", USED, chain, log)
+            row = f"{chain:>5} {'on' if log else 'off':>4} {avail:>10.1f} {used:>8.1f}"
+            if log:
+                dpdk = per_desc(program, "dpdk", DPDK, chain, log)
+                worst = max(worst, used / dpdk)
+                row += f" {dpdk:>10.1f} {used / dpdk:>6.2f}"
+            print(row, flush=True)
+    if worst > 1.0:
+        print(f"FAILED: the used half needs {worst:.2f} times DPDK's instructions")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
