@@ -32,7 +32,6 @@
 #define GUEST_BYTES (UINT64_C(64) << 30)
 #define LOG_BYTES (GUEST_BYTES / PAGE / 8)
 #define NB_ROUNDS 9
-#define MEDIAN (NB_ROUNDS / 2)
 #define FLUSH_PAGES 32
 #define GATE_RATIO 2.0
 #define GATE_DENSITY 0.1
@@ -187,6 +186,13 @@ measure(struct bench *b, uint64_t times_ns[RTE_DIM(methods)][NB_ROUNDS])
 	return 0;
 }
 
+/* Of sorted times: 0 the least, 0.5 the median, 1 the most. */
+static double
+us_at(const uint64_t *times_ns, double part)
+{
+	return (double)times_ns[(size_t)(part * (NB_ROUNDS - 1))] / 1000;
+}
+
 static int
 bench_density(struct bench *b, double density, bool *is_fast)
 {
@@ -200,13 +206,13 @@ bench_density(struct bench *b, double density, bool *is_fast)
 	if (ret != 0)
 		return ret;
 	for (m = 0; m < RTE_DIM(methods); m++) {
-		double us = (double)times_ns[m][MEDIAN] / 1000;
+		double us = us_at(times_ns[m], 0.5);
 
 		printf("%8g %9" PRIu64 "  %-27s %9.0f %6.0f..%-6.0f %9.1f", density, pages,
-				methods[m].name, us, (double)times_ns[m][0] / 1000,
-				(double)times_ns[m][NB_ROUNDS - 1] / 1000, (double)pages / us);
+				methods[m].name, us, us_at(times_ns[m], 0), us_at(times_ns[m], 1),
+				(double)pages / us);
 		if (methods[m].is_ours) {
-			double ratio = (double)times_ns[m + 1][MEDIAN] / 1000 / us;
+			double ratio = us_at(times_ns[m + 1], 0.5) / us;
 
 			printf("  x %.1f", ratio);
 			if (m == 0 && density >= GATE_DENSITY && ratio < GATE_RATIO)
