@@ -14,6 +14,8 @@
  * error of its command.
  *
  * A client that vanishes loses its mappings and interrupt bindings, the device keeps its state.
+ * A client that shrinks a file after mapping it makes the device's next access a SIGBUS: nothing
+ * on this side can prevent that, so give each client a process of its own.
  * While one is connected, others wait in the socket's queue.
  */
 
