@@ -170,7 +170,10 @@ fuzz_frame(struct fuzz *z, struct input *in)
 	static uint8_t frame[DM_FRAME_MAX];
 	struct iovec iov = { .iov_base = frame, .iov_len = take(in, 2) };
 
+	/* Broadcast or not, tagged or not, UDP or not, as the length says. */
 	memset(frame, (int)iov.iov_len, 64);
+	memcpy(frame + 12, (iov.iov_len & 1) != 0 ? "\x08\0\x45" : "\x81\0\0", 3);
+	frame[23] = 17;
 	if (iov.iov_len != 0)
 		dm_wire_send(z->wire, &iov, 1);
 }
@@ -247,6 +250,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.feature_mask = UINT64_MAX, .mac = { 2, 0, 0, 0, 0, 1 },
 	};
 	unsigned int steps;
+	uint32_t how;
 	int i;
 
 	for (i = 0; i < DM_RULE_MAX; i++)
@@ -259,7 +263,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	z.host.bus_master = true;
 	z.host.rules = &z.rules;
 	z.host.faults = &z.faults;
-	conf.notify_shared = (take(&in, 1) & 1) != 0;
+	how = take(&in, 1);
+	conf.notify_shared = (how & 1) != 0;
+	if ((how >> 5 & 1) != 0)
+		conf.feature_mask = ~LM_VIRTIO_BIT(LM_VIRTIO_F_EVENT_IDX);
+	z.faults.overrun = how >> 1 & 1;
+	z.faults.early_write = (how >> 2 & 1) * 3;
+	z.faults.slow_ring_reset_us = (how >> 3 & 1) * 1500;
+	z.faults.slow_reset_us = (how >> 4 & 1) * 1500;
 	z.ram = aligned_alloc(4096, RAM_BYTES);
 	if (z.ram == NULL || dm_wire_open("loop", &z.wire) != 0)
 		abort();
