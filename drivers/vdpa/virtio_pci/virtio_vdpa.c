@@ -88,6 +88,7 @@ op_dev_cleanup(int vid)
 	pthread_mutex_lock(&dev->lock);
 	virtio_vdpa_close_locked(dev);
 	device_silence(dev);
+	virtio_vdpa_mem_release(dev);
 	dev->vid = -1;
 	dev->hooked = false;
 	dev->rarp_pending = false;
@@ -230,9 +231,13 @@ queues_create(struct virtio_vdpa *dev)
 	char name[sizeof(((struct lm_quiesce *)NULL)->name)];
 	struct virtio_vdpa_queue *q;
 	uint16_t i;
+	int ret;
 
 	for (i = 0; i < dev->nb_queues; i++) {
 		q = &dev->queue[i];
+		ret = lm_virtio_queue_max(dev->virtio, i, &q->max_size);
+		if (ret != 0)
+			return ret;
 		q->irqfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (q->irqfd < 0)
 			return -errno;

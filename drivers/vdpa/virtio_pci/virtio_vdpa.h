@@ -79,6 +79,7 @@ struct virtio_vdpa_queue {
 	struct virtio_vdpa *dev;
 	uint16_t index;
 	uint16_t size;
+	uint16_t max_size;        /* of the function */
 	bool known;               /* the front end has given addresses */
 	bool ready;               /* rte_vhost says so (set_vring_state) */
 	bool enabled;             /* SET_VRING_ENABLE */
@@ -97,6 +98,8 @@ struct virtio_vdpa_queue {
 	struct lm_pci_mem shadow;
 	bool asleep;              /* worker's */
 	bool broken;              /* worker's: the relay refused the ring */
+	bool await_used;          /* worker's: tell of the first completion */
+	bool await_kick;          /* worker's: tell of the first kick */
 
 	/* figures; live ones are the relay's and are read under stat_lock */
 	rte_spinlock_t stat_lock;
@@ -262,6 +265,8 @@ void virtio_vdpa_close_locked(struct virtio_vdpa *dev);
 
 int virtio_vdpa_mem_sync(struct virtio_vdpa *dev);
 void virtio_vdpa_mem_clear(struct virtio_vdpa *dev);
+/** The VM is gone: unmap its memory now, so that the next one does not wait for it. */
+void virtio_vdpa_mem_release(struct virtio_vdpa *dev);
 /** Every page of the guest's memory into the log: the answer when we do not know. */
 void virtio_vdpa_mem_mark_all(struct virtio_vdpa *dev, const char *why);
 
@@ -321,8 +326,9 @@ void virtio_vdpa_fds_unbind(struct virtio_vdpa_queue *q);
 void virtio_vdpa_call(const struct virtio_vdpa_queue *q);
 /** After a rebind nothing may hang on a lost signal: one call, one kick. */
 void virtio_vdpa_nudge(struct virtio_vdpa_queue *q);
-/** Bind the queue's MSI-X vector to what its mode asks for. */
+/** Bind the queue's MSI-X vector, or all of them, to what their modes ask for. */
 int virtio_vdpa_irq_bind(struct virtio_vdpa_queue *q);
+int virtio_vdpa_irq_bind_all(struct virtio_vdpa *dev);
 
 /* virtio_vdpa_worker.c: relaying and kicks */
 

@@ -61,6 +61,14 @@ conf_queues(struct virtio_vdpa *dev)
 	return 0;
 }
 
+static void
+conf_queue_fresh(struct virtio_vdpa_queue *q)
+{
+	q->enabled |= q->ready;
+	q->await_used = true;
+	q->await_kick = true;
+}
+
 static int
 conf_all(struct virtio_vdpa *dev)
 {
@@ -75,20 +83,22 @@ conf_all(struct virtio_vdpa *dev)
 	ret = virtio_vdpa_mem_sync(dev);
 	if (ret != 0)
 		return ret;
+	virtio_vdpa_event(dev, "configure", "memory mapped",
+		atomic_load(&dev->counter[VIRTIO_VDPA_MAPPED_PAGES]) << LM_VHOST_LOG_PAGE_SHIFT, 0);
 	atomic_store(&dev->log_on, (features & 1ULL << VHOST_F_LOG_ALL) != 0);
 	if (atomic_load(&dev->log_on))
 		virtio_vdpa_log_attach(dev);
 	ret = conf_queues(dev);
+	/* Before the start, which sets the number of pairs: later would move flows between queues. */
+	for (i = 0; i < dev->nb_queues; i++)
+		conf_queue_fresh(&dev->queue[i]);
 	if (ret == 0)
 		ret = virtio_vdpa_start(dev);
 	for (i = 0; i < dev->nb_queues && ret == 0; i++) {
-		if (dev->queue[i].ready) {
+		if (dev->queue[i].ready)
 			virtio_vdpa_fds_bind(&dev->queue[i]);
-			dev->queue[i].enabled = true;
-		}
-		ret = virtio_vdpa_irq_bind(&dev->queue[i]);
 	}
-	return ret;
+	return ret != 0 ? ret : virtio_vdpa_irq_bind_all(dev);
 }
 
 /* Undo a configuration that failed half way; nothing has run yet. */

@@ -74,6 +74,7 @@ void
 virtio_vdpa_ctrl_pairs(struct virtio_vdpa *dev)
 {
 	uint16_t pairs = ctrl_enabled_pairs(dev);
+	char event[16];
 
 	if (!ctrl_has(dev, LM_VIRTIO_NET_F_MQ) || dev->cvq == NULL || atomic_load(&dev->lost))
 		return;
@@ -84,6 +85,8 @@ virtio_vdpa_ctrl_pairs(struct virtio_vdpa *dev)
 		return;
 	dev->pairs = pairs;
 	virtio_vdpa_gauge(dev, VIRTIO_VDPA_MQ_PAIRS, pairs);
+	snprintf(event, sizeof(event), "%u pairs", pairs);
+	virtio_vdpa_event(dev, "control", event, 0, 0);
 }
 
 void

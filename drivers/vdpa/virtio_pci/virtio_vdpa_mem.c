@@ -128,6 +128,23 @@ virtio_vdpa_mem_sync(struct virtio_vdpa *dev)
 }
 
 void
+virtio_vdpa_mem_release(struct virtio_vdpa *dev)
+{
+	int ret;
+
+	virtio_vdpa_mem_clear(dev);
+	if (atomic_load(&dev->lost))
+		return;
+	ret = lm_pci_mem_sync(dev->pci, NULL, 0, NULL, NULL);
+	if (ret != 0)
+		VDPA_LOG(WARNING, dev, "cannot unmap the memory of the guest that left: %s",
+			strerror(-ret));
+	if (dev->args.premap[0] != '\0' &&
+			lm_pci_premap(dev->pci, dev->args.premap) != 0)
+		VDPA_LOG(INFO, dev, "premap=%s: not mapped for the next guest", dev->args.premap);
+}
+
+void
 virtio_vdpa_mem_mark_all(struct virtio_vdpa *dev, const char *why)
 {
 	struct lm_log_cache cache = { 0 };

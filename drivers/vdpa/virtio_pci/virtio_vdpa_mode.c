@@ -221,9 +221,7 @@ log_switch_all(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 	}
 	if (ret == 0)
 		ret = virtio_vdpa_start(dev);
-	for (i = 0; i < dev->nb_queues && ret == 0; i++)
-		ret = virtio_vdpa_irq_bind(&dev->queue[i]);
-	return ret;
+	return ret != 0 ? ret : virtio_vdpa_irq_bind_all(dev);
 }
 
 /* Queues parked, log_on set. */

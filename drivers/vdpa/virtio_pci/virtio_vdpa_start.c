@@ -77,7 +77,6 @@ virtio_vdpa_queue_program(struct virtio_vdpa_queue *q)
 {
 	struct lm_virtio_queue_conf conf = { .size = q->size, .vector = (uint16_t)(q->index + 1) };
 	struct virtio_vdpa *dev = q->dev;
-	uint16_t max;
 	int ret;
 
 	switch (virtio_vdpa_queue_mode(q)) {
@@ -93,14 +92,12 @@ virtio_vdpa_queue_program(struct virtio_vdpa_queue *q)
 	default:
 		return 0;
 	}
-	ret = lm_virtio_queue_max(dev->virtio, q->index, &max);
-	if (ret == 0 && max < q->size) {
+	if (q->max_size < q->size) {
 		VDPA_LOG(ERR, dev, "queue %u has %u entries in the guest, the function takes %u",
-			q->index, q->size, max);
+			q->index, q->size, q->max_size);
 		return -E2BIG;
 	}
-	if (ret == 0)
-		ret = lm_virtio_queue_setup(dev->virtio, q->index, &conf);
+	ret = lm_virtio_queue_setup(dev->virtio, q->index, &conf);
 	if (ret != 0)
 		VDPA_LOG(ERR, dev, "cannot set up queue %u (%s): %s", q->index,
 			virtio_vdpa_mode_name(virtio_vdpa_queue_mode(q)), strerror(-ret));
@@ -114,6 +111,8 @@ virtio_vdpa_start(struct virtio_vdpa *dev)
 	int ret;
 
 	ret = start_negotiate(dev);
+	if (ret == 0)
+		virtio_vdpa_event(dev, "configure", "negotiated", 0, 0);
 	for (i = 0; i < dev->nb_queues && ret == 0; i++)
 		ret = virtio_vdpa_queue_program(&dev->queue[i]);
 	if (ret == 0)
@@ -122,6 +121,8 @@ virtio_vdpa_start(struct virtio_vdpa *dev)
 		ret = lm_virtio_driver_ok(dev->virtio);
 	if (ret != 0)
 		return ret;
+	virtio_vdpa_event(dev, "configure", "driver ok", 0, 0);
 	virtio_vdpa_ctrl_apply(dev);
+	virtio_vdpa_event(dev, "configure", "controlled", 0, 0);
 	return 0;
 }

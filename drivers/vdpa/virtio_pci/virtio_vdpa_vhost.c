@@ -208,18 +208,36 @@ virtio_vdpa_nudge(struct virtio_vdpa_queue *q)
 	virtio_vdpa_call(q);
 }
 
+static int
+irq_fd(const struct virtio_vdpa_queue *q)
+{
+	if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT)
+		return q->callfd; /* straight to the guest */
+	return virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY ? q->irqfd : -1;
+}
+
 int
 virtio_vdpa_irq_bind(struct virtio_vdpa_queue *q)
 {
-	int fd = -1, ret;
+	int fd = irq_fd(q), ret;
 
-	if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT)
-		fd = q->callfd; /* straight to the guest */
-	else if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY)
-		fd = q->irqfd;
 	ret = lm_pci_irq_set(q->dev->pci, q->index + 1u, 1, &fd);
 	if (ret != 0)
 		VDPA_LOG(ERR, q->dev, "queue %u: cannot bind its vector: %s", q->index,
 			strerror(-ret));
+	return ret;
+}
+
+int
+virtio_vdpa_irq_bind_all(struct virtio_vdpa *dev)
+{
+	int fds[VIRTIO_VDPA_MAX_QUEUES], ret;
+	uint16_t i;
+
+	for (i = 0; i < dev->nb_queues; i++)
+		fds[i] = irq_fd(&dev->queue[i]);
+	ret = lm_pci_irq_set(dev->pci, 1, dev->nb_queues, fds);
+	if (ret != 0)
+		VDPA_LOG(ERR, dev, "cannot bind the queues' vectors: %s", strerror(-ret));
 	return ret;
 }

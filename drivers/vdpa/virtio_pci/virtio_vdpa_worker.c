@@ -60,6 +60,17 @@ worker_broken(struct virtio_vdpa_queue *q, enum virtio_vdpa_relay_error error)
 	virtio_vdpa_event(q->dev, "relay", "queue stopped", q->index, -EPROTO);
 }
 
+/* The last phases of a switch-over are these: the guest and the wire are both alive again. */
+static void
+worker_first(struct virtio_vdpa_queue *q, bool *awaited, const char *what)
+{
+	char event[28];
+
+	*awaited = false;
+	snprintf(event, sizeof(event), "queue %u %s", q->index, what);
+	virtio_vdpa_event(q->dev, "first", event, 0, 0);
+}
+
 /* Inside the guard. @return chains moved. */
 static unsigned int
 worker_relay(struct virtio_vdpa_queue *q)
@@ -73,6 +84,8 @@ worker_relay(struct virtio_vdpa_queue *q)
 	}
 	/* All that there is: a guest that sees half of a merged frame's buffers drops the frame. */
 	n = virtio_vdpa_relay_used_burst(relay, UINT_MAX);
+	if (unlikely(q->await_used) && n != 0)
+		worker_first(q, &q->await_used, "used");
 	n += virtio_vdpa_relay_avail_burst(relay, WORKER_BURST);
 	if (virtio_vdpa_relay_need_call(relay))
 		virtio_vdpa_call(q);
@@ -133,6 +146,8 @@ worker_kick(struct virtio_vdpa_queue *q)
 		return false;
 	if (q->kickfd >= 0 && eventfd_read(q->kickfd, &n) == 0) {
 		atomic_fetch_add_explicit(&q->kicks_forwarded, 1, memory_order_relaxed);
+		if (q->await_kick)
+			worker_first(q, &q->await_kick, "kick");
 		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT)
 			lm_virtio_notify(q->dev->virtio, q->index);
 	}
