@@ -117,6 +117,14 @@ dm_net_link_check(struct dm_net *net)
 		dm_virtio_config_changed(&net->vio);
 }
 
+static void
+dm_net_tick(struct dm_net *net, uint64_t now_ns)
+{
+	net->tick_ns = now_ns;
+	dm_wire_tick(net->wire, now_ns);
+	dm_net_link_check(net);
+}
+
 static unsigned int
 dm_net_poll(void *dev, uint64_t now_ns)
 {
@@ -125,11 +133,8 @@ dm_net_poll(void *dev, uint64_t now_ns)
 	uint16_t pair;
 
 	dm_virtio_tick(&net->vio, now_ns);
-	if (now_ns - net->tick_ns >= DM_NET_TICK_NS) {
-		net->tick_ns = now_ns;
-		dm_wire_tick(net->wire, now_ns);
-		dm_net_link_check(net);
-	}
+	if (now_ns - net->tick_ns >= DM_NET_TICK_NS)
+		dm_net_tick(net, now_ns);
 	work += dm_net_ctrl_poll(net);
 	for (pair = 0; pair < net->max_pairs; pair++)
 		work += dm_net_tx_poll(net, pair);
@@ -146,8 +151,7 @@ dm_net_sleep(void *dev)
 	uint32_t bound = dm_wire_fd(net->wire) < 0 ? DM_NET_WIRE_POLL_US : DM_NET_WIRE_SLEEP_US;
 	const uint8_t *frame;
 
-	net->tick_ns = now_ns;
-	dm_wire_tick(net->wire, now_ns);
+	dm_net_tick(net, now_ns);
 	if (dm_wire_peek(net->wire, &frame) != 0)
 		return 0;
 	return sleep_us < bound ? sleep_us : bound;
