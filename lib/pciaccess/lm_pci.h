@@ -185,7 +185,10 @@ int lm_pci_mem_alloc(struct lm_pci *pci, uint64_t size_bytes, struct lm_pci_mem 
 /** Unmaps and frees; does nothing when mem->vaddr is NULL. */
 void lm_pci_mem_free(struct lm_pci *pci, struct lm_pci_mem *mem);
 
-/** Function-level reset; MSI-X bindings and PCI command are to be set again afterwards. */
+/**
+ * Function-level reset; MSI-X bindings and PCI command are to be set again afterwards.
+ * -ENOTSUP: the function cannot be reset alone.
+ */
 int lm_pci_reset(struct lm_pci *pci);
 /** VFIO_DEVICE_FEATURE, as lm_vu_client_feature(). @return bytes stored in data, or -errno. */
 int lm_pci_feature(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_len_bytes,

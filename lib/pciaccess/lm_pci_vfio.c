@@ -183,6 +183,8 @@ lm_pci_vfio_dma_unmap(struct lm_pci *pci, const struct lm_pci_map *map)
 int
 lm_pci_vfio_reset(struct lm_pci *pci)
 {
+	if (!vfio_of(pci)->has_reset)
+		return lm_pci_fail(pci, -ENOTSUP, "the kernel knows no way to reset it alone");
 	if (ioctl(vfio_of(pci)->device_fd, VFIO_DEVICE_RESET) != 0)
 		return lm_pci_fail(pci, -errno, "reset: %s", strerror(errno));
 	return 0;

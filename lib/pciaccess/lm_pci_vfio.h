@@ -16,6 +16,7 @@ struct lm_pci_vfio {
 	uint64_t config_offset; /* of configuration space in device_fd */
 	uint64_t bar_offset[LM_PCI_NUM_BARS];
 	bool irq_enabled;
+	bool has_reset;
 };
 
 /** Read regions, interrupts and apertures into pci. The fds stay the caller's. */

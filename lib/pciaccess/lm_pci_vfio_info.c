@@ -201,6 +201,7 @@ lm_pci_vfio_read(struct lm_pci *pci, struct lm_pci_vfio *vfio)
 			info.num_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
 		return lm_pci_fail(pci, -ENODEV, "not a PCI function (flags 0x%x, %u regions)",
 				info.flags, info.num_regions);
+	vfio->has_reset = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
 	ret = read_region(pci, vfio, VFIO_PCI_CONFIG_REGION_INDEX);
 	for (i = 0; i < LM_PCI_NUM_BARS && ret == 0; i++)
 		ret = read_region(pci, vfio, i);

@@ -44,7 +44,7 @@ static struct kernel {
 	unsigned int nb_irq_calls;
 	struct vfio_iommu_type1_dma_map map;
 	struct vfio_iommu_type1_dma_unmap unmap;
-	unsigned int nb_maps, nb_unmaps;
+	unsigned int nb_maps, nb_unmaps, nb_resets;
 	int map_errno;
 	bool unmaps_less;
 } k;
@@ -151,6 +151,9 @@ __wrap_ioctl(int fd, unsigned long request, void *arg)
 		if (k.unmaps_less)
 			((struct vfio_iommu_type1_dma_unmap *)arg)->size = 0;
 		return 0;
+	case VFIO_DEVICE_RESET:
+		k.nb_resets++;
+		return 0;
 	case VFIO_DEVICE_FEATURE:
 		return fails(ENOTTY);
 	default:
@@ -168,6 +171,7 @@ static const struct lm_pci_ops ops = {
 	.irq_disable = lm_pci_vfio_irq_disable,
 	.dma_map = lm_pci_vfio_dma_map,
 	.dma_unmap = lm_pci_vfio_dma_unmap,
+	.reset = lm_pci_vfio_reset,
 	.feature = lm_pci_vfio_feature,
 };
 
@@ -392,6 +396,18 @@ test_dma(void **state)
 }
 
 static void
+test_reset(void **state)
+{
+	(void)state;
+	assert_int_equal(lm_pci_vfio_read(pci, &vfio), 0);
+	assert_int_equal(lm_pci_reset(pci), -ENOTSUP);
+	assert_int_equal(k.nb_resets, 0);
+	vfio.has_reset = true;
+	assert_int_equal(lm_pci_reset(pci), 0);
+	assert_int_equal(k.nb_resets, 1);
+}
+
+static void
 test_feature(void **state)
 {
 	uint8_t data[8] = { 0 };
@@ -410,6 +426,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_broken_caps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interrupts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_feature, setup, teardown),
 	};
 
