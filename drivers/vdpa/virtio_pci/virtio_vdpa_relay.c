@@ -98,6 +98,10 @@ virtio_vdpa_relay_create(const struct virtio_vdpa_relay_conf *conf,
 	if (!lm_vring_split_size_ok(conf->size) || conf->desc == NULL || conf->avail == NULL ||
 			conf->used == NULL || conf->shadow == NULL || conf->mem == NULL)
 		return -EINVAL;
+	if ((uintptr_t)conf->desc % LM_VRING_DESC_ALIGN != 0 ||
+			(uintptr_t)conf->avail % LM_VRING_AVAIL_ALIGN != 0 ||
+			(uintptr_t)conf->used % LM_VRING_USED_ALIGN != 0)
+		return -EINVAL;
 	r = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return -ENOMEM;
@@ -235,7 +239,8 @@ virtio_vdpa_relay_sleep(struct virtio_vdpa_relay *r)
 		lm_vhost_log_flush(r->log, &r->cache);
 	atomic_thread_fence(memory_order_seq_cst);
 	guest_work = !r->blocked && lm_vring_load_relaxed(&r->avail->idx) != r->next_avail;
-	device_work = lm_vring_load_relaxed(&r->s_used->idx) != r->dev_used;
+	device_work = lm_vring_load_relaxed(&r->s_used->idx) != r->dev_used ||
+			(r->count != 0 && relay_entry_at(r, r->first)->used);
 	if (!guest_work && !device_work)
 		return true;
 	virtio_vdpa_relay_wake(r);

@@ -136,6 +136,7 @@ chain_add_table(struct chain *c, const struct lm_vring_desc *d, struct relay_ent
 			return false;
 		i = t.next;
 		t.next = (uint16_t)(n + 1);
+		t.flags &= LM_VRING_DESC_F_NEXT | LM_VRING_DESC_F_WRITE;
 		r->pool[pos + n] = t;
 		if ((t.flags & LM_VRING_DESC_F_NEXT) == 0)
 			break;
@@ -169,7 +170,7 @@ table_desc(const struct virtio_vdpa_relay *r, const struct relay_entry *e)
 static bool
 chain_end(struct chain *c, struct relay_entry *e)
 {
-	if (c->readable_bytes > UINT32_MAX || c->writable_bytes > UINT32_MAX) {
+	if (c->readable_bytes + c->writable_bytes > UINT32_MAX) {
 		c->error = VIRTIO_VDPA_RELAY_TOO_LONG;
 		return false;
 	}
@@ -198,7 +199,7 @@ chain_copy(struct chain *c, uint16_t head, struct relay_entry *e)
 			c->error = VIRTIO_VDPA_RELAY_BAD_NEXT;
 			return false;
 		}
-		d = r->desc[i];
+		d = relay_desc_read(&r->desc[i]);
 		if ((d.flags & LM_VRING_DESC_F_INDIRECT) != 0) {
 			if (!chain_add_table(c, &d, e))
 				return false;
@@ -221,7 +222,8 @@ chain_copy(struct chain *c, uint16_t head, struct relay_entry *e)
 static inline void
 push(struct virtio_vdpa_relay *r, const struct relay_entry *entry)
 {
-	r->slot_entry[entry->slot] = r->first + r->count;
+	/* The place, not the counter: that passes every value, also the one for none. */
+	r->slot_entry[entry->slot] = (r->first + r->count) & r->mask;
 	r->count++;
 	r->nb_unused++;
 	r->slots_next += entry->nb_slots;

@@ -79,7 +79,7 @@ struct virtio_vdpa_relay {
 	struct lm_log_cache cache;
 
 	struct relay_entry *entries;   /* size of them */
-	uint32_t *slot_entry;          /* shadow head slot -> entry counter, or RELAY_NO_ENTRY */
+	uint32_t *slot_entry;          /* shadow head slot -> place in entries, or NO_ENTRY */
 	bool *head_busy;               /* per guest head */
 	struct lm_vring_desc *scratch; /* an indirect table, copied once, before any check */
 };
@@ -88,6 +88,31 @@ static inline struct relay_entry *
 relay_entry_at(struct virtio_vdpa_relay *r, uint32_t counter)
 {
 	return &r->entries[counter & r->mask];
+}
+
+/* Guest memory may change between two looks: one look, which no compiler may repeat. */
+static inline struct lm_vring_desc
+relay_desc_read(const struct lm_vring_desc *p)
+{
+	union {
+		uint64_t word[2];
+		struct lm_vring_desc desc;
+	} copy;
+	const _Atomic uint64_t *from = (const _Atomic uint64_t *)(const void *)p;
+
+	copy.word[0] = atomic_load_explicit(&from[0], memory_order_relaxed);
+	copy.word[1] = atomic_load_explicit(&from[1], memory_order_relaxed);
+	return copy.desc;
+}
+
+/* So may the device's part of the shadow ring. */
+static inline struct lm_vring_used_elem
+relay_elem_read(const struct lm_vring_used_elem *p)
+{
+	return (struct lm_vring_used_elem){
+		.id = atomic_load_explicit((const _Atomic uint32_t *)&p->id, memory_order_relaxed),
+		.len = atomic_load_explicit((const _Atomic uint32_t *)&p->len, memory_order_relaxed),
+	};
 }
 
 /* Mark bytes of the guest's used ring that we have just written. */

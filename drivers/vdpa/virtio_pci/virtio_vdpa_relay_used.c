@@ -77,7 +77,7 @@ absorb(struct virtio_vdpa_relay *r)
 	const struct lm_vring_used_elem *ring = r->s_used->ring;
 	struct relay_entry *entries = r->entries, *e;
 	uint32_t *slot_entry = r->slot_entry;
-	uint32_t first = r->first, mask = r->mask, counter, nb, i;
+	uint32_t mask = r->mask, oldest = r->first & mask, place, nb, i;
 	uint16_t from = r->dev_used;
 	struct lm_vring_used_elem elem;
 
@@ -87,21 +87,21 @@ absorb(struct virtio_vdpa_relay *r)
 		return;
 	}
 	for (i = 0; i < nb; i++) {
-		elem = ring[(from + i) & mask];
-		counter = elem.id <= mask ? slot_entry[elem.id] : RELAY_NO_ENTRY;
-		if (counter == RELAY_NO_ENTRY) {
+		elem = relay_elem_read(&ring[(from + i) & mask]);
+		place = elem.id <= mask ? slot_entry[elem.id] : RELAY_NO_ENTRY;
+		if (place == RELAY_NO_ENTRY) {
 			r->error = VIRTIO_VDPA_RELAY_DEV_BAD_ID;
 			break;
 		}
 		slot_entry[elem.id] = RELAY_NO_ENTRY;
-		e = &entries[counter & mask];
+		e = &entries[place];
 		e->used = true;
 		e->used_len = elem.len;
 		if (elem.len > e->writable_bytes) {
 			e->used_len = e->writable_bytes;
 			r->stats.len_clamped++;
 		}
-		if (counter != first + i && !entries[(counter - 1) & mask].used)
+		if (place != oldest && !entries[(place - 1) & mask].used)
 			r->stats.out_of_order++;
 	}
 	r->dev_used = (uint16_t)(from + i);
@@ -187,6 +187,8 @@ virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 		return 0;
 	absorb(r);
 	n = give_back(r, budget);
+	if (n != 0)
+		r->blocked = false;
 	if (r->guest_used != before)
 		publish_used(r, before);
 	return n;
@@ -199,9 +201,11 @@ close_holes(struct virtio_vdpa_relay *r)
 	uint32_t i, keep = 0;
 	struct relay_entry *e;
 
-	for (i = 0; i < r->count; i++)
-		if (relay_entry_at(r, r->first + i)->used)
+	for (i = 0; i < r->count; i++) {
+		e = relay_entry_at(r, r->first + i);
+		if (e->used && !e->internal)
 			keep = i + 1;
+	}
 	for (i = 0; i < keep; i++) {
 		e = relay_entry_at(r, r->first + i);
 		if (e->used)
@@ -217,6 +221,19 @@ close_holes(struct virtio_vdpa_relay *r)
 	give_back(r, keep);
 }
 
+/*
+ * Whoever works on this ring next, perhaps a function on the guest's own ring that never writes
+ * these fields before it has been kicked, must be kicked.
+ */
+static void
+unsuppress_guest(struct virtio_vdpa_relay *r)
+{
+	lm_vring_store_relaxed(&r->used->flags, 0);
+	if (r->event_idx)
+		lm_vring_store_relaxed(lm_vring_avail_event(r->used, r->size),
+				lm_vring_load_relaxed(&r->avail->idx));
+}
+
 uint16_t
 virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
 {
@@ -228,6 +245,7 @@ virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
 		return r->guest_used;
 	absorb(r);
 	close_holes(r);
+	unsuppress_guest(r);
 	for (i = 0; r->log_on && i < r->count; i++) {
 		e = relay_entry_at(r, r->first + i);
 		if (!e->internal)
