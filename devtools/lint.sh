@@ -29,7 +29,7 @@ done
 # Words that DPDK's checkpatches rejects, in what links into applications.
 words='RTE_LOG\(|rte_panic|rte_exit|rte_atomic[0-9]|rte_smp_[rw]*mb|__sync_|__atomic_|__attribute__'
 words="$words|__builtin_|__rte_always_inline|pthread_create|pthread_join|RTE_LOG_REGISTER\\("
-words="$words|[^a-z]printf\\(|perror\\(|fprintf\\((stdout|stderr)|%ll?[dux]|#pragma|__typeof__"
+words="$words|[^a-z_]printf\\(|perror\\(|fprintf\\((stdout|stderr)|%ll?[dux]|#pragma|__typeof__"
 git grep -nE "$words" -- 'lib/*.c' 'lib/*.h' 'drivers/*.c' 'drivers/*.h' && report 'rejected words'
 git grep -nE 'LM_DPDK_GE|RTE_VERSION' -- '*.c' '*.h' ':!compat/*' && report 'version test outside compat/'
 git grep -nE '//' -- '*.c' '*.h' | grep -vE 'https?://|"[^"]*//|/\*.*//' && report 'C++ comments'

@@ -50,16 +50,13 @@ static int
 map_check(const struct lm_vu_dma_map *map, int fd)
 {
 	const uint64_t low_bits = LM_VU_PAGE_BYTES - 1;
-	uint64_t file_end;
-
 	if (map->flags == 0 || (map->flags & ~(LM_VU_PROT_READ | LM_VU_PROT_WRITE)) != 0)
 		return -EINVAL;
 	if (map->size == 0 || ((map->addr | map->size | map->offset) & low_bits) != 0)
 		return -EINVAL;
 	if (map->addr + (map->size - 1) < map->addr || map->size > SIZE_MAX)
 		return -EINVAL;
-	if (fd >= 0 && (__builtin_add_overflow(map->offset, map->size, &file_end) ||
-			file_end > INT64_MAX))
+	if (fd >= 0 && (map->offset > INT64_MAX || map->size > INT64_MAX - map->offset))
 		return -EINVAL;
 	return 0;
 }

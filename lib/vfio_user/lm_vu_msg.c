@@ -196,7 +196,8 @@ lm_vu_tx_step(struct lm_vu_tx *tx, int sock)
 		int i;
 
 		for (i = 0; i < 3 && skip_bytes > 0; i++) {
-			size_t cut_bytes = skip_bytes < iov[i].iov_len ? skip_bytes : iov[i].iov_len;
+			size_t cut_bytes =
+				skip_bytes < iov[i].iov_len ? skip_bytes : iov[i].iov_len;
 
 			iov[i].iov_len -= cut_bytes;
 			if (iov[i].iov_len > 0)

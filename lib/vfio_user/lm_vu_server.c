@@ -108,7 +108,8 @@ lm_vu_srv_version(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_re
 	if (!s->has_migration || theirs.caps.mig_pgsize == 0)
 		c->mig_pgsize = 0;
 	if (theirs.caps.twin_socket && theirs.caps.max_msg_fds > 0 &&
-			socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0) {
+			socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+				pair) == 0) {
 		s->conn.twin = pair[0];
 		*twin_peer = reply->fds[reply->nb_fds++] = pair[1];
 		c->twin_socket = 1;

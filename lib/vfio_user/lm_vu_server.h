@@ -42,7 +42,8 @@ struct lm_vu_region_conf {
 /** Callbacks; region_read and region_write are needed, all others may be NULL. */
 struct lm_vu_server_ops {
 	/** 0 or -errno; region has been checked, offset + len lies inside it. */
-	int (*region_read)(void *ctx, uint32_t region, uint64_t offset, void *buf, uint32_t len_bytes);
+	int (*region_read)(void *ctx, uint32_t region, uint64_t offset, void *buf,
+			uint32_t len_bytes);
 	int (*region_write)(void *ctx, uint32_t region, uint64_t offset, const void *buf,
 			uint32_t len_bytes);
 	/** Without it the device is reported as not resettable. */

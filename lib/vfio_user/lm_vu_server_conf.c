@@ -39,7 +39,8 @@ areas_check(const struct lm_vu_region_conf *r)
 	for (i = 0; i < r->nb_areas; i++) {
 		const struct lm_vu_area *a = &r->areas[i];
 
-		if (a->size_bytes == 0 || ((a->offset | a->size_bytes) & (LM_VU_PAGE_BYTES - 1)) != 0)
+		if (a->size_bytes == 0 ||
+				((a->offset | a->size_bytes) & (LM_VU_PAGE_BYTES - 1)) != 0)
 			return -EINVAL;
 		if (a->offset < end || a->offset > r->size_bytes ||
 				a->size_bytes > r->size_bytes - a->offset)

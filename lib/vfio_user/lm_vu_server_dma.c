@@ -212,7 +212,8 @@ dma_access(struct lm_vu_server *s, uint64_t iova, uint8_t *in, const uint8_t *ou
 	if (max_bytes > LM_VU_MAX_XFER)
 		max_bytes = LM_VU_MAX_XFER;
 	while (done_bytes < len_bytes) {
-		const struct lm_vu_dma_entry *e = lm_vu_dma_lookup(&s->dma, iova + done_bytes, prot);
+		const struct lm_vu_dma_entry *e =
+			lm_vu_dma_lookup(&s->dma, iova + done_bytes, prot);
 		uint64_t off, n = len_bytes - done_bytes;
 		int ret;
 

@@ -117,6 +117,12 @@ lm_vu_server_irq_trigger(struct lm_vu_server *s, uint32_t index, uint32_t vector
 	return fire(&s->vectors[index][vector]);
 }
 
+static bool
+is_one_bit(uint32_t value)
+{
+	return value != 0 && (value & (value - 1)) == 0;
+}
+
 static int
 set_irqs_check(const struct lm_vu_server *s, const struct lm_vu_irq_set *set,
 		const struct lm_vu_msg *msg)
@@ -128,7 +134,7 @@ set_irqs_check(const struct lm_vu_server *s, const struct lm_vu_irq_set *set,
 		return -EINVAL;
 	if ((set->flags & ~(LM_VU_IRQ_DATA_MASK | LM_VU_IRQ_ACTIONS)) != 0)
 		return -EINVAL;
-	if (__builtin_popcount(data) != 1 || __builtin_popcount(action) != 1)
+	if (!is_one_bit(data) || !is_one_bit(action))
 		return -EINVAL;
 	if (set->start >= s->conf.irq_counts[set->index] ||
 			set->count > s->conf.irq_counts[set->index] - set->start)

@@ -216,7 +216,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	start(&b, 0, flags);
 	while (b.left != 0)
 		step(&b);
-	nb = virtio_vdpa_ring_outstanding(b.ram + AVAIL_OFF, b.ram + USED_OFF, N, outstanding, &holes);
+	nb = virtio_vdpa_ring_outstanding(b.ram + AVAIL_OFF, b.ram + USED_OFF, N, outstanding,
+			&holes);
 	must(nb <= (int)N);
 	virtio_vdpa_relay_quiesce(b.relay);
 	virtio_vdpa_relay_destroy(b.relay);

@@ -58,7 +58,8 @@ def model(launch: Callable[..., Process], program: Callable[[str], Path], tmp_pa
 
 def frame(number: int, size: int = 200, flow: int = 0) -> bytes:
     head = bytes.fromhex("020000000001" "020000000002" "0800" "4500")
-    ip = head + (size - 14).to_bytes(2, "big") + bytes.fromhex("00000000" "4011" "0000" "0a000001" "0a000002")
+    rest = bytes.fromhex("00000000" "4011" "0000" "0a000001" "0a000002")
+    ip = head + (size - 14).to_bytes(2, "big") + rest
     udp = ip + (20000 + flow).to_bytes(2, "big") + (7777).to_bytes(2, "big")
     return (udp + number.to_bytes(4, "big") + random.Random(number).randbytes(size))[:size]
 

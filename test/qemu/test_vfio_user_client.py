@@ -101,7 +101,7 @@ def boot(stack: ExitStack, directory: pathlib.Path, device: pathlib.Path
 
 
 def test_guest_traffic(tmp_path: pathlib.Path) -> None:
-    """Every frame goes in and out; doorbells reach the mapped page; a second guest finds it well."""
+    """Every frame goes in and out; doorbells reach the mapped page; a second guest does as well."""
     device, traffic, model = tmp_path / "dev", tmp_path / "traffic", tmp_path / "model"
     with ExitStack() as stack:
         start(stack, BUILD / "app/devmodel/dpdk-lm-traffic", "--port", f"A={tmp_path}/A",

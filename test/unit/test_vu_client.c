@@ -321,7 +321,8 @@ golden_requests(void **state)
 		len = vu_raw_msg(want, 1, requests[i].command, requests[i].flags, 0,
 				requests[i].request);
 		if (n != (int)len || memcmp(want, got, len) != 0)
-			fail_msg("%s: request of %d bytes is not as specified", requests[i].name, n);
+			fail_msg("%s: request of %d bytes is not as specified",
+				requests[i].name, n);
 		assert_int_equal(nb_fds, requests[i].nb_fds);
 		for (f = 0; f < nb_fds; f++)
 			close(fds[f]);
@@ -447,7 +448,8 @@ static const struct {
 	{ "ENOTTY", "probe", 16, 0x21, ENOTTY, -ENOTTY, false, 0, "" },
 	{ "EIO is EIO", "probe", 16, 0x21, EIO, -EIO, false, 0, "" },
 	{ "other feature", "probe", 16, 1, 0, -EPROTO, true, 0, "08000000 02000500" },
-	{ "state 8", "state_get", 16, 1, 0, -EPROTO, true, 0, "10000000 02000100 08000000 00000000" },
+	{ "state 8", "state_get", 16, 1, 0, -EPROTO, true, 0,
+		"10000000 02000100 08000000 00000000" },
 	{ "half a state", "state_get", 16, 1, 0, -EPROTO, true, 0, "0c000000 02000100 02000000" },
 	{ "EINVAL is EINVAL", "state_set", 16, 0x21, EINVAL, -EINVAL, false, 0, "" },
 	{ "3", "mig_read", 17, 1, 0, 3, false, 0, "0b000000 03000000 010203" },

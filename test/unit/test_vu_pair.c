@@ -237,7 +237,8 @@ irqs(void **state)
 		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	/* more vectors than descriptors fit into a message */
 	assert_true(lm_vu_client_caps(w->client)->max_msg_fds < VU_MSIX_COUNT);
-	assert_int_equal(lm_vu_client_set_irqs(w->client, LM_VU_IRQ_MSIX, 0, VU_MSIX_COUNT, fds), 0);
+	assert_int_equal(lm_vu_client_set_irqs(w->client, LM_VU_IRQ_MSIX, 0, VU_MSIX_COUNT, fds),
+		0);
 	for (i = 0; i < VU_MSIX_COUNT; i++) {
 		reg_write(w, VU_REG_IRQ, i);
 		assert_int_equal(reg_result(w), true);
@@ -449,7 +450,8 @@ logging(void **state)
 	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, GUEST_BYTES, 4096, bitmap),
 			0);
 	assert_int_equal(bitmap[0] | bitmap[1], 0);
-	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, 4096 * 65, 4096, bitmap), 0);
+	assert_int_equal(lm_vu_client_log_report(w->client, GUEST_IOVA, 4096 * 65, 4096, bitmap),
+		0);
 	assert_int_equal(lm_vu_client_log_report(w->client, 0 - 4096ull, 8192, 4096, bitmap),
 			-EINVAL);
 	assert_int_equal(lm_vu_client_log_stop(w->client), 0);

@@ -21,7 +21,8 @@ vu_hex(const char *text, uint8_t *out, uint32_t max)
 			continue;
 		}
 		memcpy(pair, text, 2);
-		if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]) || n == max)
+		if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]) ||
+				n == max)
 			abort();
 		out[n++] = (uint8_t)strtoul(pair, NULL, 16);
 		text += 2;

@@ -37,7 +37,7 @@ enum virtio_vdpa_relay_error {
 	VIRTIO_VDPA_RELAY_BAD_ADDR,       /* buffer or table outside guest memory */
 	VIRTIO_VDPA_RELAY_ZERO_LEN,
 	VIRTIO_VDPA_RELAY_BAD_ORDER,      /* readable descriptor after a writable one */
-	VIRTIO_VDPA_RELAY_BAD_INDIRECT,   /* nested, with NEXT, not negotiated, or length no multiple of 16 */
+	VIRTIO_VDPA_RELAY_BAD_INDIRECT,   /* nested, with NEXT, not negotiated, or of odd length */
 	VIRTIO_VDPA_RELAY_TOO_LONG,       /* total length does not fit 32 bits */
 	VIRTIO_VDPA_RELAY_HEAD_BUSY,      /* head made available while outstanding */
 	VIRTIO_VDPA_RELAY_DEV_BAD_ID,     /* the device used an id it was not given */

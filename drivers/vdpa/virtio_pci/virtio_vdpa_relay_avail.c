@@ -266,19 +266,21 @@ take_one(struct virtio_vdpa_relay *r)
 unsigned int
 virtio_vdpa_relay_avail_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 {
-	unsigned int n = 0, pending;
+	unsigned int n = 0, ahead, taken, pending;
 	uint16_t idx;
 
 	if (r->error != VIRTIO_VDPA_RELAY_OK || r->stopped)
 		return 0;
 	r->blocked = false;
 	idx = lm_vring_load_acquire(&r->avail->idx);
-	if ((uint16_t)(idx - r->guest_used) > r->size ||
-			(uint16_t)(idx - r->guest_used) < (uint16_t)(r->next_avail - r->guest_used)) {
+	/* Neither back behind what was taken nor more than a ring ahead of what was used. */
+	ahead = (uint16_t)(idx - r->guest_used);
+	taken = (uint16_t)(r->next_avail - r->guest_used);
+	if (ahead > r->size || ahead < taken) {
 		r->error = VIRTIO_VDPA_RELAY_AVAIL_JUMP;
 		return 0;
 	}
-	pending = (uint16_t)(idx - r->next_avail);
+	pending = ahead - taken;
 	if (pending > budget)
 		pending = budget;
 	while (n < pending && take_one(r))
@@ -300,7 +302,11 @@ virtio_vdpa_relay_inject(struct virtio_vdpa_relay *r, uint64_t iova, uint32_t le
 		return -EBUSY;
 	if (r->stopped || r->count == r->size || r->slots_held == r->size)
 		return -ENOSPC;
-	*e = (struct relay_entry){ .nb_slots = 1, .slot = r->slots_next & r->mask, .internal = true };
+	*e = (struct relay_entry){
+		.nb_slots = 1,
+		.slot = r->slots_next & r->mask,
+		.internal = true,
+	};
 	r->s_desc[e->slot] = (struct lm_vring_desc){ .addr = iova, .len = len_bytes };
 	r->inject_busy = true;
 	push(r, e);

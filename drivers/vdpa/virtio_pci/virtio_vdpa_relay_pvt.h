@@ -68,7 +68,7 @@ struct virtio_vdpa_relay {
 
 	/* The widest interval of guest memory: nearly every address lies in it. */
 	struct lm_interval hot;
-	/* Pages to log that follow each other, not yet handed to the cache; none when last < first. */
+	/* Pages to log that follow each other, not yet in the cache; none when last < first. */
 	uint64_t log_first, log_last;
 
 	const struct lm_imap *mem;
