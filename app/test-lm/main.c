@@ -17,7 +17,7 @@ static const struct {
 	const char *help;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "serve", "own the vhost-user sockets of vDPA devices, for VMs to attach to", test_lm_serve },
+	{ "serve", "own the vhost-user sockets of vDPA devices, for VMs", test_lm_serve },
 	{ "version", "print the versions of this program and of DPDK", verb_version },
 	{ "help", "print this", verb_help },
 };

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <rte_string_fns.h>
+
 #include "test_lm.h"
 
 #define PLUGIN_FILE "liblm_vdpa_virtio_pci.so"
@@ -20,15 +22,18 @@ static int
 plugin_check(const char *path)
 {
 	char dir[PATH_MAX];
+	const char *parent;
 	struct stat st;
 
-	strcpy(dir, path);
+	strlcpy(dir, path, sizeof(dir));
 	do {
-		strcpy(dir, dirname(dir));
+		parent = dirname(dir);
+		if (parent != dir)
+			strlcpy(dir, parent, sizeof(dir));
 		if (stat(dir, &st) == 0 && (st.st_mode & S_IWOTH) != 0) {
-			test_lm_error("plugin %s: folder %s can be written by everybody, so EAL does "
-				"not load from it; build or install elsewhere, or give --plugin", path,
-				dir);
+			test_lm_error("plugin %s: folder %s can be written by everybody, so EAL "
+				"does not load from it; build or install elsewhere, or give "
+				"--plugin", path, dir);
 			return -EPERM;
 		}
 	} while (strcmp(dir, "/") != 0);
@@ -60,13 +65,13 @@ test_lm_plugin_find(const char *asked, char *path, size_t size_bytes)
 			test_lm_error("plugin %s: %s", asked, strerror(err));
 			return -err;
 		}
-	} else if (plugin_beside(found) != 0 && realpath(LM_PMD_DIR "/" PLUGIN_FILE, found) == NULL) {
+	} else if (plugin_beside(found) != 0 &&
+			realpath(LM_PMD_DIR "/" PLUGIN_FILE, found) == NULL) {
 		test_lm_error("no " PLUGIN_FILE " beside this program nor in " LM_PMD_DIR
 			"; give --plugin FILE");
 		return -ENOENT;
 	}
-	if (strlen(found) >= size_bytes)
+	if (strlcpy(path, found, size_bytes) >= size_bytes)
 		return -ENAMETOOLONG;
-	strcpy(path, found);
 	return plugin_check(path);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_string_fns.h>
 #include <rte_vdpa.h>
 #include <rte_vhost.h>
 
@@ -21,17 +22,17 @@ static void
 serve_usage(FILE *out)
 {
 	fprintf(out,
-		"Usage: dpdk-test-lm serve --device DEVICE --vhost PATH [--device ... --vhost ...]\n"
+		"Usage: dpdk-test-lm serve --device DEVICE --vhost PATH [--device ...]...\n"
 		"\n"
-		"Own a vhost-user socket for each vDPA device, in the order given, until SIGTERM or\n"
-		"SIGINT. Prints \"ready PATH\" for each socket.\n"
+		"Own a vhost-user socket for each vDPA device, in the order given, until\n"
+		"SIGTERM or SIGINT. Prints \"ready PATH\" for each socket.\n"
 		"\n"
-		"  --device DEVICE      socket=PATH[,key=value...]: a function served over vfio-user;\n"
-		"                       BDF[,key=value...]: a function on the PCI bus\n"
+		"  --device DEVICE      socket=PATH[,key=value...]: a function served over\n"
+		"                       vfio-user; BDF[,key=value...]: one on the PCI bus\n"
 		"  --vhost PATH         where the VM attaches\n"
-		"  --client             connect to PATH, and again after a hang-up, instead of listening\n"
+		"  --client             connect to PATH, and again after a hang-up\n"
 		"  --file-prefix NAME   of EAL's files, telemetry among them (default: lm<pid>)\n"
-		"  --plugin FILE        driver to load (default: beside this build, else installed)\n"
+		"  --plugin FILE        driver to load (default: this build's, else installed)\n"
 		"  --eal ARGS           more EAL arguments, separated by spaces\n");
 }
 
@@ -116,7 +117,7 @@ socket_is_stale(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return 0;
-	strcpy(addr.sun_path, path);
+	strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
 	ret = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0 &&
 		errno == ECONNREFUSED;
 	close(fd);
@@ -130,7 +131,7 @@ socket_prepare(const char *path)
 	const char *dir;
 	struct stat st;
 
-	strcpy(copy, path);
+	strlcpy(copy, path, sizeof(copy));
 	dir = dirname(copy);
 	if (access(dir, W_OK | X_OK) != 0) {
 		test_lm_error("cannot make a socket in %s: %s", dir, strerror(errno));

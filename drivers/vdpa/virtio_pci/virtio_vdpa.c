@@ -172,18 +172,25 @@ static struct rte_vdpa_dev_ops virtio_vdpa_ops = {
 	.get_dev_type = op_dev_type,
 };
 
-struct virtio_vdpa *
-virtio_vdpa_by_vdpa(const struct rte_vdpa_device *vdpa)
+static struct virtio_vdpa *
+device_by_rte(const struct rte_device *rte_dev)
 {
 	struct virtio_vdpa *dev;
 
 	pthread_mutex_lock(&devices_lock);
 	TAILQ_FOREACH(dev, &devices, next) {
-		if (dev->rte_dev == vdpa->device)
+		/* cppcheck-suppress uninitvar; it does not know the macro */
+		if (dev->rte_dev == rte_dev)
 			break;
 	}
 	pthread_mutex_unlock(&devices_lock);
 	return dev;
+}
+
+struct virtio_vdpa *
+virtio_vdpa_by_vdpa(const struct rte_vdpa_device *vdpa)
+{
+	return device_by_rte(vdpa->device);
 }
 
 struct virtio_vdpa *
@@ -217,8 +224,8 @@ device_pairs(struct virtio_vdpa *dev)
 	}
 	if (2u * pairs + 1 > vectors) {
 		pairs = (uint16_t)((vectors - 1) / 2);
-		VDPA_LOG(WARNING, dev, "%" PRIu32 " MSI-X vectors are enough for %u queue pairs only",
-			vectors, pairs);
+		VDPA_LOG(WARNING, dev, "%" PRIu32 " MSI-X vectors are enough for %u queue pairs "
+			"only", vectors, pairs);
 	}
 	dev->max_pairs = pairs;
 	dev->nb_queues = 2 * pairs;
@@ -402,15 +409,9 @@ virtio_vdpa_create(struct rte_device *rte_dev, const char *name,
 int
 virtio_vdpa_remove(const struct rte_device *rte_dev)
 {
-	struct virtio_vdpa *dev;
+	struct virtio_vdpa *dev = device_by_rte(rte_dev);
 	struct lm_pci *pci;
 
-	pthread_mutex_lock(&devices_lock);
-	TAILQ_FOREACH(dev, &devices, next) {
-		if (dev->rte_dev == rte_dev)
-			break;
-	}
-	pthread_mutex_unlock(&devices_lock);
 	if (dev == NULL)
 		return -ENODEV;
 	pci = dev->pci;

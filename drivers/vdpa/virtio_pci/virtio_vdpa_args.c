@@ -201,8 +201,8 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 		rte_kvargs_free(list);
 		list = rte_kvargs_parse(str, key_names);
 		if (list == NULL) {
-			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= features= "
-				"log= relay_cpus= stop_budget_ms= test_log_drop=", str);
+			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= "
+				"features= log= relay_cpus= stop_budget_ms= test_log_drop=", str);
 			return -EINVAL;
 		}
 	}

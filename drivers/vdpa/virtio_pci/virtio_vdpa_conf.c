@@ -78,7 +78,7 @@ conf_all(struct virtio_vdpa *dev)
 
 	if (rte_vhost_get_negotiated_features(dev->vid, &features) != 0)
 		return -ENODATA;
-	/* Relays are made before the negotiation that settles it; the bits they need are in here. */
+	/* Relays are made before the negotiation that settles it; they need only bits of these. */
 	dev->driver_features = features & dev->guest_features;
 	ret = virtio_vdpa_mem_sync(dev);
 	if (ret != 0)
@@ -89,7 +89,7 @@ conf_all(struct virtio_vdpa *dev)
 	if (atomic_load(&dev->log_on))
 		virtio_vdpa_log_attach(dev);
 	ret = conf_queues(dev);
-	/* Before the start, which sets the number of pairs: later would move flows between queues. */
+	/* Before the start, which sets the number of pairs: later, flows would change queues. */
 	for (i = 0; i < dev->nb_queues; i++)
 		conf_queue_fresh(&dev->queue[i]);
 	if (ret == 0)

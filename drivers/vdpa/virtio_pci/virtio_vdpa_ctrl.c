@@ -135,7 +135,7 @@ rarp_inject(struct virtio_vdpa *dev)
 	if (!q->ready || virtio_vdpa_queue_mode(q) != VIRTIO_VDPA_RELAY)
 		return -EOPNOTSUPP;
 	if (!dev->rarp_mac_known) {
-		/* The first request comes before we can see it; the function mostly has the same. */
+		/* The first request comes before hooks; the function mostly has the same. */
 		if (!ctrl_has(dev, LM_VIRTIO_NET_F_MAC))
 			return -ENODATA;
 		ret = lm_virtio_config_get(dev->virtio, 0, dev->rarp_mac, sizeof(dev->rarp_mac));

@@ -6,7 +6,7 @@
 
 #include "virtio_vdpa.h"
 
-/* The guest's memory: mapped for the device at IOVA = guest-physical address, and two maps of it. */
+/* The guest's memory: two maps of it; the device has it at IOVA = guest-physical address. */
 
 void
 virtio_vdpa_mem_clear(struct virtio_vdpa *dev)

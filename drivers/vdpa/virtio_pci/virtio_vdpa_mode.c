@@ -92,8 +92,8 @@ virtio_vdpa_mode_choose(struct virtio_vdpa_queue *q, uint16_t base)
 	uint16_t used_idx = virtio_vdpa_ring_used_idx(q->used);
 
 	if (base != used_idx) {
-		VDPA_LOG(WARNING, q->dev, "queue %u: the front end says index %u, the ring in guest "
-			"memory %u; the ring is believed", q->index, base, used_idx);
+		VDPA_LOG(WARNING, q->dev, "queue %u: the front end says index %u, the ring in "
+			"guest memory %u; the ring is believed", q->index, base, used_idx);
 		base = used_idx;
 	}
 	/* After a reset a function can only start at index 0. */
