@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/vfio.h>
+
 #include <rte_errno.h>
 #include <rte_pci.h>
 #include <rte_vfio.h>

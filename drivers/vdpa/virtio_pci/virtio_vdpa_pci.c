@@ -62,9 +62,10 @@ static struct rte_pci_driver virtio_vdpa_pci_driver = {
 	.remove = virtio_vdpa_pci_remove,
 };
 
-RTE_PMD_REGISTER_PCI(vdpa_virtio_pci, virtio_vdpa_pci_driver);
-RTE_PMD_REGISTER_PCI_TABLE(vdpa_virtio_pci, virtio_vdpa_pci_ids);
-RTE_PMD_REGISTER_KMOD_DEP(vdpa_virtio_pci, "* vfio-pci | virtio_vfio_pci");
+/* From 25.07 on a name can be registered once only, and "vdpa_virtio_pci" is the vdev. */
+RTE_PMD_REGISTER_PCI(vdpa_virtio, virtio_vdpa_pci_driver);
+RTE_PMD_REGISTER_PCI_TABLE(vdpa_virtio, virtio_vdpa_pci_ids);
+RTE_PMD_REGISTER_KMOD_DEP(vdpa_virtio, "* vfio-pci | virtio_vfio_pci");
 
 /* What dpdk-pmdinfo.py looks for; DPDK's own build makes these strings with a tool it keeps. */
 static const char virtio_vdpa_pmdinfo[] __rte_used =
