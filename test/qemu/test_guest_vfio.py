@@ -108,7 +108,7 @@ def peer(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 @pytest.mark.deadline(120)
 def test_kernel_vfio(build_dir: Path, tmp_path: Path, peer: tuple[Path, Path],
                      launch: Callable[..., Process]) -> None:
-    """Refused while bound to virtio-pci; then registers, DMA, MSI-X, 200 frames and ring reset; twice."""
+    """Refused while bound to virtio-pci; then registers, DMA, MSI-X, frames, ring reset; twice."""
     binary = build_dir / "test/vfio/vfio-oracle"
     if shutil.which(QEMU) is None or not binary.exists():
         pytest.skip(f"no {QEMU}, or no vfio-oracle in the build")

@@ -177,6 +177,7 @@ fake_stop(struct fake_pci *f)
 	f->running = false;
 	assert_int_equal(eventfd_write(f->stop_fd, 1), 0);
 	pthread_join(f->thread, NULL);
+	assert_int_equal(eventfd_read(f->stop_fd, &(eventfd_t){ 0 }), 0);
 	lm_vu_server_destroy(f->server);
 	f->server = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -329,6 +330,49 @@ test_short_file(void **state)
 	fake_fini(f);
 }
 
+static unsigned int
+count_fds(void)
+{
+	unsigned int n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Opening, using and closing leaves no descriptor behind, also when the device dies in between. */
+static void
+test_no_leak(void **state)
+{
+	struct fixture *x = *state;
+	unsigned int before, turn;
+	struct lm_pci_doorbell db;
+	struct lm_pci_mem mem;
+	struct lm_pci *pci;
+
+	/* Counted with the server gone: it closes its end in its own time. */
+	lm_pci_close(x->pci);
+	fake_stop(&x->fake);
+	before = count_fds();
+	fake_start(&x->fake);
+	for (turn = 0; turn < 30; turn++) {
+		pci = fake_open(&x->fake);
+		assert_int_equal(lm_pci_mem_alloc(pci, 8192, &mem), 0);
+		assert_int_equal(lm_pci_doorbell_init(pci, 4, FAKE_DOORBELL, 2, &db), 0);
+		assert_int_equal(lm_pci_irq_set(pci, 0, 1, &x->fake.doorbell_fd), 0);
+		if (turn == 29)
+			fake_stop(&x->fake);
+		lm_pci_mem_free(pci, &mem);
+		lm_pci_close(pci);
+		assert_int_equal(lm_pci_open_vfio_user("/nonexistent", NULL, &pci), -ENOENT);
+	}
+	assert_int_equal(count_fds(), before);
+	fake_start(&x->fake);
+	x->pci = fake_open(&x->fake);
+}
+
 int
 main(void)
 {
@@ -343,6 +387,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_reset_and_feature, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_death, setup, teardown),
 		cmocka_unit_test(test_short_file),
+		cmocka_unit_test_setup_teardown(test_no_leak, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
