@@ -15,7 +15,10 @@
 
 #define VDEV_NAME "vdpa_virtio_pci"
 
+/* EAL moves the pointers about, so the words have a place of their own. */
 struct eal_args {
+	char text[16384];
+	size_t used_bytes;
 	int argc;
 	int failed;
 	char *argv[TEST_LM_MAX_EAL_ARGS + 1];
@@ -26,17 +29,20 @@ eal_add(struct eal_args *args, const char *fmt, ...) __rte_format_printf(2, 3);
 static void
 eal_add(struct eal_args *args, const char *fmt, ...)
 {
+	size_t left = sizeof(args->text) - args->used_bytes;
+	char *s = args->text + args->used_bytes;
 	va_list ap;
-	char *s;
 	int n;
 
 	va_start(ap, fmt);
-	n = args->argc < TEST_LM_MAX_EAL_ARGS ? vasprintf(&s, fmt, ap) : -1;
+	n = vsnprintf(s, left, fmt, ap);
 	va_end(ap);
-	if (n < 0)
+	if (n < 0 || (size_t)n >= left || args->argc == TEST_LM_MAX_EAL_ARGS) {
 		args->failed = -E2BIG;
-	else
-		args->argv[args->argc++] = s;
+		return;
+	}
+	args->used_bytes += (size_t)n + 1;
+	args->argv[args->argc++] = s;
 }
 
 /* "0000:03:00.2,..." names a function on the bus; all else is arguments of a virtual device. */
