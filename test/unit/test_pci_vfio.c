@@ -43,10 +43,10 @@ static struct kernel {
 	} irqs;
 	unsigned int nb_irq_calls;
 	struct vfio_iommu_type1_dma_map map;
-	struct vfio_iommu_type1_dma_unmap unmap;
 	unsigned int nb_maps, nb_unmaps, nb_resets;
 	int map_errno;
 	bool unmaps_less;
+	struct vfio_iommu_type1_dma_unmap unmap; /* has a flexible array: last */
 } k;
 
 static int
