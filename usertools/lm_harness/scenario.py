@@ -10,12 +10,14 @@ from typing import Any
 from .account import Account, Frames, violations
 from .base import Deadline, HarnessError
 from .events import Event, merge, modes, phases
-from .migrate import Migration, Sample, migrate
+from .migrate import BANDWIDTH_BYTES, Migration, Sample, migrate
 from .ram import RamResult, compare, describe
 from .screen import Screen, si_bytes
 from .testbed import Side, Testbed
 
-CONTROL_ONE_IN = 16
+CONTROL_ONE_IN = 4
+# Slow enough for the device to write many pages after their first copy was sent.
+CONTROL_BANDWIDTH_BYTES = 128 << 20
 FLOW_S = 20.0
 
 
@@ -127,7 +129,8 @@ class Runner:
             time.sleep(0.03)
             self.testbed.check_alive()
 
-    def run(self, held: bool = False, account: bool = True) -> Run:
+    def run(self, held: bool = False, account: bool = True,
+            bandwidth: int = BANDWIDTH_BYTES) -> Run:
         """Migrate to the other side under traffic; held: compare memory before it goes on."""
         testbed = self.testbed
         src, dst = testbed.sides[self.here], testbed.sides[self.other()]
@@ -143,7 +146,8 @@ class Runner:
         self.flow(testbed.config.rate // 4, f"traffic on {src.name}")
         dst_guest = testbed.start_guest(dst, incoming=True, held=held)
         begin: list[int] = []
-        run.migration = migrate(src.guest, dst_guest, held, progress=self._sampler(run, begin))
+        run.migration = migrate(src.guest, dst_guest, held, bandwidth=bandwidth,
+                                progress=self._sampler(run, begin))
         self.here = dst.name
         if held:
             run.ram = compare(src.guest.ram_path, dst_guest.ram_path)
@@ -178,7 +182,7 @@ class Runner:
         The guest's back end now forgets every mark of one page in N, in the last round too. The
         comparison must see that; if it does not, it proves nothing.
         """
-        run = self.run(held=True, account=False)
+        run = self.run(held=True, account=False, bandwidth=CONTROL_BANDWIDTH_BYTES)
         assert run.ram is not None
         return run.ram
 
