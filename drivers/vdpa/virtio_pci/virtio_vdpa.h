@@ -150,6 +150,7 @@ struct virtio_vdpa {
 	uint64_t device_features;
 	uint64_t guest_features;      /* what the guest may be given */
 	uint64_t driver_features;     /* negotiated with the device */
+	bool ring_reset;              /* negotiated, and not found stuck since */
 	uint16_t device_pairs;        /* what the function has; places its control queue */
 	uint16_t max_pairs;           /* what we use */
 	uint16_t nb_queues;
@@ -206,13 +207,13 @@ virtio_vdpa_deadline_start(const struct virtio_vdpa *dev, const char *phase)
 		.end_us = now + (uint64_t)dev->args.stop_budget_ms * 1000, .phase = phase };
 }
 
-/** Never 0, so that even a late phase gets one look at the device. */
+/** At least a quarter of the budget, so that the way out of a late phase has a chance, too. */
 static inline uint64_t
 virtio_vdpa_deadline_left_us(const struct virtio_vdpa_deadline *d)
 {
-	uint64_t now = virtio_vdpa_now_us();
+	uint64_t now = virtio_vdpa_now_us(), least = (d->end_us - d->begin_us) / 4;
 
-	return now + 1000 < d->end_us ? d->end_us - now : 1000;
+	return now + least < d->end_us ? d->end_us - now : least;
 }
 
 static inline void
@@ -281,6 +282,8 @@ int virtio_vdpa_queue_program(struct virtio_vdpa_queue *q);
 
 /** The device stops touching all queues, or is given up. @return name of the rung that did it. */
 const char *virtio_vdpa_ladder(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d);
+/** Ring reset of one queue; -ENOTSUP where the function has none, or one that got stuck. */
+int virtio_vdpa_ring_reset(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d);
 /** The device's process is gone; said once. Any thread. */
 void virtio_vdpa_lost(struct virtio_vdpa *dev);
 

@@ -8,28 +8,38 @@
 
 /*
  * How to make a function let go of its queues, gentlest first. Each rung has what is left of the
- * budget, at least a millisecond; the rungs below it are tried when it fails.
+ * budget, at least a quarter of it; the rungs below it are tried when it fails.
  */
+
+int
+virtio_vdpa_ring_reset(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d)
+{
+	struct virtio_vdpa *dev = q->dev;
+	int ret;
+
+	if (!dev->ring_reset)
+		return -ENOTSUP;
+	ret = lm_virtio_queue_reset(dev->virtio, q->index, virtio_vdpa_deadline_left_us(d));
+	if (ret != 0) {
+		/* A reset must not be asked for twice; the device reset ends this one. */
+		dev->ring_reset = false;
+		VDPA_LOG(WARNING, dev, "%s: ring reset of queue %u: %s", d->phase, q->index,
+			strerror(-ret));
+	}
+	return ret;
+}
 
 static int
 rung_ring_reset(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 {
+	int ret = dev->ring_reset ? 0 : -ENOTSUP;
 	uint16_t i;
-	int ret;
 
-	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_RING_RESET) == 0)
-		return -ENOTSUP;
-	for (i = 0; i < dev->nb_queues; i++) {
-		if (virtio_vdpa_queue_mode(&dev->queue[i]) == VIRTIO_VDPA_OFF)
-			continue;
-		ret = lm_virtio_queue_reset(dev->virtio, i, virtio_vdpa_deadline_left_us(d));
-		if (ret != 0) {
-			VDPA_LOG(WARNING, dev, "%s: ring reset of queue %u: %s", d->phase, i,
-				strerror(-ret));
-			return ret;
-		}
+	for (i = 0; i < dev->nb_queues && ret == 0; i++) {
+		if (virtio_vdpa_queue_mode(&dev->queue[i]) != VIRTIO_VDPA_OFF)
+			ret = virtio_vdpa_ring_reset(&dev->queue[i], d);
 	}
-	return 0;
+	return ret;
 }
 
 static int

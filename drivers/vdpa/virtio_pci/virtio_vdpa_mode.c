@@ -183,18 +183,11 @@ virtio_vdpa_queue_finish(struct virtio_vdpa_queue *q)
 static int
 log_switch_queue(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d)
 {
-	struct virtio_vdpa *dev = q->dev;
 	int ret;
 
-	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_RING_RESET) == 0)
-		return -ENOTSUP;
-	ret = lm_virtio_queue_reset(dev->virtio, q->index, virtio_vdpa_deadline_left_us(d));
-	if (ret != 0) {
-		VDPA_LOG(WARNING, dev, "log-on: ring reset of queue %u: %s", q->index,
-			strerror(-ret));
-		return ret;
-	}
-	ret = mode_relay(q, virtio_vdpa_queue_finish(q));
+	ret = virtio_vdpa_ring_reset(q, d);
+	if (ret == 0)
+		ret = mode_relay(q, virtio_vdpa_queue_finish(q));
 	if (ret == 0)
 		ret = virtio_vdpa_queue_program(q);
 	if (ret == 0)

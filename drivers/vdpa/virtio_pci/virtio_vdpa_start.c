@@ -69,6 +69,7 @@ start_negotiate(struct virtio_vdpa *dev)
 		return ret;
 	}
 	dev->driver_features = features;
+	dev->ring_reset = (features & BIT(LM_VIRTIO_F_RING_RESET)) != 0;
 	return 0;
 }
 
