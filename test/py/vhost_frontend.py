@@ -316,6 +316,13 @@ class Frontend:
         self.channel.vring_fd(vu.SET_VRING_CALL, index, ring.call)
         self.sync()
 
+    def new_kick(self, index: int) -> None:
+        ring = self.rings[index]
+        os.close(ring.kick)
+        ring.kick = vu.eventfd()
+        self.channel.vring_fd(vu.SET_VRING_KICK, index, ring.kick)
+        self.sync()
+
     # the guest's network driver
 
     def fill_rx(self, pair: int = 0) -> int:
