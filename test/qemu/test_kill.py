@@ -167,6 +167,12 @@ def test_source_during(runner: Make, what: str) -> None:
         if what == "model":
             bed.restart_model(a)
         bed.restart_backend(a)
+    elif what == "back end":
+        # QEMU took the link down when the socket closed, and that state travelled.
+        guest = bed.sides["B"].guest
+        assert guest is not None
+        guest.monitor().cmd("set_link", name="n0", up=True)
+        guest.monitor().cmd("announce-self", initial=50, max=500, rounds=5, step=100)
     run.flow(200, f"{run.here}, after the source's {what} was killed ({failed})")
 
 

@@ -107,6 +107,7 @@ class Account:
 
     def begin(self) -> None:
         control = self.testbed.generator()
+        control.request("stop")
         quiet(self.testbed)
         control.request("reset")
         self._guest = guest_stats(self.testbed)
