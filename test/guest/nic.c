@@ -23,7 +23,9 @@
 #define WAIT_NS 10000000000ull /* for an interface to appear */
 #define STUCK_NS 30000000000ull /* a transmit ring that takes nothing for so long: drop */
 #define SOCKBUF_BYTES (16 << 20)
-#define HOLD_FRAME_BYTES 2560 /* with what the kernel needs beside it */
+#define HOLD_BYTES (128 << 20)
+/* Of memory that a frame keeps busy, with what the kernel needs beside it. */
+#define HOLD_FRAME_BYTES(mtu) (1024 + ((mtu) + 1535) / 1536 * 1536)
 
 static const uint8_t gen_mac[6] = DM_FRAME_GEN_MAC;
 
@@ -97,7 +99,7 @@ set_up(struct guest_nic *n)
 }
 
 static int
-bind_socket(const struct guest_nic *n, int fd)
+bind_socket(const struct guest_nic *n, int fd, int bytes)
 {
 	const struct packet_mreq promiscuous = {
 		.mr_ifindex = n->ifindex, .mr_type = PACKET_MR_PROMISC,
@@ -106,7 +108,7 @@ bind_socket(const struct guest_nic *n, int fd)
 		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
 		.sll_ifindex = n->ifindex,
 	};
-	const int bytes = SOCKBUF_BYTES, on = 1;
+	const int on = 1;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0 ||
 			setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0 ||
@@ -132,10 +134,10 @@ open_hold(struct guest_nic *n)
 	n->hold_fd = -1;
 	if (most == 0 || sysinfo(&info) < 0)
 		return;
-	fits = (uint64_t)info.freeram * info.mem_unit / 4 / HOLD_FRAME_BYTES;
+	fits = (uint64_t)info.freeram * info.mem_unit / 4 / HOLD_FRAME_BYTES(n->mtu);
 	n->hold_max = most < fits ? most : (uint32_t)fits;
 	n->hold_fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (n->hold_fd >= 0 && bind_socket(n, n->hold_fd) < 0) {
+	if (n->hold_fd >= 0 && bind_socket(n, n->hold_fd, HOLD_BYTES) < 0) {
 		close(n->hold_fd);
 		n->hold_fd = -1;
 	}
@@ -170,7 +172,7 @@ open_nic(struct guest_nic *n, const char *name)
 		return -errno;
 	ret = set_up(n);
 	if (ret == 0)
-		ret = bind_socket(n, n->fd);
+		ret = bind_socket(n, n->fd, SOCKBUF_BYTES);
 	if (ret == 0) {
 		open_hold(n);
 		n->slot_bytes = n->mtu + 64;

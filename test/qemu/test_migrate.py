@@ -27,12 +27,13 @@ def usage(runner: Runner) -> dict[str, Usage]:
             for name, proc in runner.testbed.processes().items()}
 
 
-def check(run: Run) -> None:
+def check(run: Run, queues: int = 1) -> None:
+    """See lm_harness.report.checks() for the order with several queue pairs."""
     frames = run.frames.as_json()
     assert frames["unexplained"] == 0, frames
     assert frames["corrupt"] == 0, frames
     assert frames["duplicated"] == 0, frames
-    assert frames["reordered"] == 0, frames
+    assert frames["reordered"] == 0 or queues > 1, frames
     assert frames["received"] > 0, frames
 
 
@@ -46,7 +47,7 @@ def test_back_and_forth(runner: Callable[..., Runner], queues: int, migrations: 
     run = runner(queues=queues)
     seen: list[dict[str, Usage]] = []
     for _ in range(migrations):
-        check(run.run())
+        check(run.run(), queues)
         # Both ways are one period: a back end holds other things with a guest than without.
         if run.here == "A":
             seen.append(usage(run))
@@ -67,10 +68,10 @@ def test_memory_is_equal(runner: Callable[..., Runner], queues: int) -> None:
     the log on purpose and must see pages differ; else the first half proves nothing.
     """
     run = runner(queues=queues)
-    check(run.run())
+    check(run.run(), queues)
     run.spoil_idle_side()
     held = run.run(held=True)
-    check(held)
+    check(held, queues)
     assert held.ram is not None
     assert held.ram.nonzero > 1000
     assert held.ram.different == 0, [hex(p * 4096) for p in held.ram.listed]

@@ -61,15 +61,19 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def checks(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[str, int]]
-           ) -> list[Check]:
-    """All that must hold for 'pass'."""
+def checks(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[str, int]],
+           queues: int = 1) -> list[Check]:
+    """
+    All that must hold for 'pass'. With several queue pairs a function learns from transmitted
+    frames which pair a flow belongs to; a new one has yet to learn it, so a flow may change its
+    queue once, and be reordered by the guest's CPUs. One pair keeps the order.
+    """
     frames = total_frames(runs)
     out = [Check("every frame is explained", frames["unexplained"] == 0,
                  f"{frames['sent']} sent, {frames['received']} received, "
                  f"{sum(frames['dropped'].values())} dropped by name, "
                  f"{frames['unexplained']} unexplained")]
-    for kind in ("corrupt", "duplicated", "reordered"):
+    for kind in ("corrupt", "duplicated", "reordered")[:3 if queues == 1 else 2]:
         out.append(Check(f"no frame {kind}", frames[kind] == 0, f"{frames[kind]}"))
     out.append(Check("frames flowed", all(r.frames.received > 0 for r in runs),
                      ", ".join(str(r.frames.received) for r in runs)))
@@ -101,7 +105,7 @@ def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[st
     timed = [r for r in runs if r.ram is None]
     out: dict[str, Any] = {"schema": SCHEMA, "result": "fail", "error": error, "config": config,
                            "host": {"machine": platform.machine(), "kernel": platform.release()}}
-    verdicts = checks(runs, control, broken) if runs else []
+    verdicts = checks(runs, control, broken, config.get("queues", 1)) if runs else []
     failed = [c.name for c in verdicts if not c.ok]
     if error:
         failed.insert(0, "the demo ran to its end")
