@@ -16,8 +16,9 @@ from .screen import Screen, si_bytes
 from .testbed import Side, Testbed
 
 CONTROL_ONE_IN = 4
-# Slow enough for the device to write many pages after their first copy was sent.
-CONTROL_BANDWIDTH_BYTES = 128 << 20
+# Slow enough for the device to write many pages after their first copy was sent; the proof and
+# its control run at the same speed, else the one says nothing about the other.
+HELD_BANDWIDTH_BYTES = 128 << 20
 FLOW_S = 20.0
 
 
@@ -129,8 +130,7 @@ class Runner:
             time.sleep(0.03)
             self.testbed.check_alive()
 
-    def run(self, held: bool = False, account: bool = True,
-            bandwidth: int = BANDWIDTH_BYTES) -> Run:
+    def run(self, held: bool = False, account: bool = True) -> Run:
         """Migrate to the other side under traffic; held: compare memory before it goes on."""
         testbed = self.testbed
         src, dst = testbed.sides[self.here], testbed.sides[self.other()]
@@ -146,7 +146,8 @@ class Runner:
         self.flow(testbed.config.rate // 4, f"traffic on {src.name}")
         dst_guest = testbed.start_guest(dst, incoming=True, held=held)
         begin: list[int] = []
-        run.migration = migrate(src.guest, dst_guest, held, bandwidth=bandwidth,
+        run.migration = migrate(src.guest, dst_guest, held,
+                                bandwidth=HELD_BANDWIDTH_BYTES if held else BANDWIDTH_BYTES,
                                 progress=self._sampler(run, begin))
         self.here = dst.name
         if held:
@@ -182,7 +183,7 @@ class Runner:
         The guest's back end now forgets every mark of one page in N, in the last round too. The
         comparison must see that; if it does not, it proves nothing.
         """
-        run = self.run(held=True, account=False, bandwidth=CONTROL_BANDWIDTH_BYTES)
+        run = self.run(held=True, account=False)
         assert run.ram is not None
         return run.ram
 
