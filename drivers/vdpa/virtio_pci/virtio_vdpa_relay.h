@@ -16,8 +16,8 @@
  *
  * Pure: no vhost, no PCI, no syscalls, no locks. One thread at a time.
  *
- * Nothing in guest memory is trusted. The first broken rule stops the queue (error != NONE):
- * both burst functions then return 0 for ever, and outstanding chains can still be completed.
+ * Nothing in guest memory is trusted. The first broken rule stops the queue (error != OK): both
+ * burst functions then return 0 for ever, and a quiesce gives back what the device completed.
  */
 
 #include <stdbool.h>
@@ -49,7 +49,7 @@ const char *virtio_vdpa_relay_strerror(enum virtio_vdpa_relay_error error);
 
 struct virtio_vdpa_relay_conf {
 	/* guest side */
-	void *desc, *avail, *used;    /* host addresses, valid for size entries */
+	void *desc, *avail, *used;    /* host addresses, valid for size entries, aligned */
 	uint64_t used_gpa;            /* of the used ring, for the log */
 	uint16_t size;                /* power of two, <= 32768 */
 	uint16_t base;                /* next available index to take == used index */
@@ -64,6 +64,7 @@ struct virtio_vdpa_relay_conf {
 };
 
 size_t virtio_vdpa_relay_shadow_size(uint16_t size);
+/** Takes no ownership. -EINVAL: size or alignment (16, 2, 4; VIRTIO 1.3, 2.7) is wrong; -ENOMEM. */
 int virtio_vdpa_relay_create(const struct virtio_vdpa_relay_conf *conf,
 		struct virtio_vdpa_relay **relay);
 void virtio_vdpa_relay_destroy(struct virtio_vdpa_relay *r);
@@ -101,7 +102,9 @@ int virtio_vdpa_relay_inject(struct virtio_vdpa_relay *r, uint64_t iova, uint32_
 
 /**
  * The device has let go of the shadow ring: give back everything it completed, log every
- * outstanding writable byte and both used-ring areas.
+ * outstanding writable byte and the guest's used ring. Chains older than the last one completed
+ * are given back with length 0 (stats.holes). Kicks are asked for again, for whoever comes next.
+ * Can be repeated; afterwards only figures can be read.
  * @return the base for the next start: used index == next available index.
  */
 uint16_t virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r);
