@@ -337,7 +337,7 @@ class Frontend:
             ring.notify()
         return n
 
-    def send(self, frame: bytes, pair: int = 0) -> None:
+    def send(self, frame: bytes, pair: int = 0, notify: bool = True) -> None:
         ring = self.rings[2 * pair + 1]
         self.reap_tx(pair)
         deadline = time.monotonic() + 10
@@ -351,7 +351,8 @@ class Frontend:
         self.tx_buffers[pair, ring.free[-1]] = gpa
         self.memory.write(gpa, data)
         ring.post(gpa, len(data), False, gpa)
-        ring.notify()
+        if notify:
+            ring.notify()
 
     def reap_tx(self, pair: int = 0) -> int:
         return len(self.rings[2 * pair + 1].poll())
