@@ -273,7 +273,8 @@ def test_phases_and_modes() -> None:
                                               (9 * ms, "destination", "RESUME")])
     events = [Event(1, "back end A", "log-on", "begin"), Event(2, "back end B", "log-on", "end"),
               Event(3, "back end A", "log-on", "end", 4096),
-              Event(3, "back end A", "log-on", "queue 1 relay"),
+              Event(3, "back end A", "mode", "queue 1 relay"),
+              Event(3, "back end A", "log-on", "queue 1 used"),
               Event(5, "qemu source", "", "STOP"),
               Event(8, "qemu source", "", "migration completed"),
               Event(9, "qemu destination", "", "RESUME")]

@@ -36,22 +36,29 @@ class Event:
 
 def merge(migration: Migration, timelines: dict[str, list[dict[str, Any]]],
           switches: list[dict[str, Any]]) -> list[Event]:
-    """All events of one migration in their order; what a back end did long before is left out."""
+    """
+    All events of one migration in their order. Of what a back end did before, only the mode
+    that each queue was in is kept; its time is negative.
+    """
     begin = migration.begin_ns
     out: list[Event] = []
     for t_ns, who, what in migration.events:
         out.append(Event((t_ns - begin) / 1e6, f"qemu {who}", "", what))
+    before: dict[tuple[str, str], Event] = {}
     for side, events in timelines.items():
         for e in events:
-            t_ms = (int(e["t_ns"]) - begin) / 1e6
-            if t_ms >= 0:
-                out.append(Event(t_ms, f"back end {side}", str(e.get("phase", "")),
-                                 str(e.get("event", "")), int(e.get("bytes", 0)),
-                                 int(e.get("error", 0))))
+            event = Event((int(e["t_ns"]) - begin) / 1e6, f"back end {side}", e["phase"],
+                          e["event"], e["bytes"], e["error"])
+            match = MODE_EVENT.match(event.what)
+            if event.t_ms >= 0:
+                out.append(event)
+            elif event.phase == "mode" and match:
+                before[(side, match.group(1))] = event
     for s in switches:
         t_ms = (int(s["t_ns"]) - begin) / 1e6
         if t_ms >= 0:
             out.append(Event(t_ms, "switch", "", f"{s['from']} -> {s['to']} by {s['by']}"))
+    out += [event for event in before.values() if not event.what.endswith(" off")]
     out.sort(key=lambda e: e.t_ms)
     return out
 
@@ -95,7 +102,7 @@ def modes(events: list[Event]) -> list[dict[str, Any]]:
     out = []
     for e in events:
         match = MODE_EVENT.match(e.what)
-        if match and e.who.startswith("back end"):
+        if match and e.phase == "mode" and e.who.startswith("back end"):
             out.append({"t_ms": round(e.t_ms, 3), "side": e.who.removeprefix("back end "),
                         "queue": int(match.group(1)), "mode": match.group(2)})
     return out

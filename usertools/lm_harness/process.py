@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from .base import Deadline, HarnessError
 
@@ -18,7 +19,11 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
 def _die_with_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         os._exit(127)
@@ -29,6 +34,8 @@ class Process:
     A child in a session of its own, so that Ctrl-C reaches us alone and clean-up keeps its
     order; it dies with us in any case. Output goes to a log file and can be waited for.
     """
+
+    started: ClassVar[list[Process]] = []  # and not closed yet
 
     def __init__(self, name: str, argv: Sequence[str], log_path: Path,
                  env: dict[str, str] | None = None) -> None:
@@ -41,16 +48,21 @@ class Process:
         self._cond = threading.Condition()
         self._log = open(log_path, "ab", buffering=0)
         self._log.write(("$ " + " ".join(self.argv) + "\n").encode())
+        # Ctrl-C between the start and its entry in the list would leave a process behind.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, start_new_session=True,
                 env={**os.environ, **(env or {})})
+            self._reader = threading.Thread(target=self._read, name=f"log {name}", daemon=True)
+            self._reader.start()
+            Process.started.append(self)
         except OSError as err:
             self._log.close()
             raise HarnessError(f"{name}: cannot start {self.argv[0]}: {err.strerror}") from err
-        self._reader = threading.Thread(target=self._read, name=f"log {name}", daemon=True)
-        self._reader.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     @property
     def pid(self) -> int:
@@ -153,6 +165,8 @@ class Process:
         self._close()
 
     def _close(self) -> None:
+        if self in Process.started:
+            Process.started.remove(self)
         self._reader.join(2)
         if not self._log.closed and not self._reader.is_alive():
             self._log.close()

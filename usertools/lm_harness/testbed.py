@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,9 +18,10 @@ from typing import Protocol, TypeVar
 from .base import HarnessError
 from .control import Control, Telemetry
 from .guest import Guest, GuestSpec
-from .process import Process
+from .process import ENDING, Process
 
 READY_S = 20.0
+PATH_MAX_BYTES = 80  # a socket's name has 107, and ours come below this
 
 
 class _Closable(Protocol):
@@ -86,6 +88,11 @@ class Testbed:
             ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.directory = Path(tempfile.mkdtemp(prefix="dpdk-lm-", dir=base))
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        self._stack.callback(self._end_processes)
+        if len(str(self.directory)) > PATH_MAX_BYTES:
+            self._stack.close()
+            raise HarnessError(f"{self.directory} is too long for names of sockets; "
+                               "set DPDK_LM_TMP to a shorter directory")
         config.log_dir.mkdir(parents=True, exist_ok=True)
         self.sides = {name: Side(name, self.directory) for name in config.sides}
         self.traffic: Process | None = None
@@ -98,7 +105,18 @@ class Testbed:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._stack.close()
+        handlers = [(s, signal.signal(s, signal.SIG_IGN)) for s in ENDING]
+        try:
+            self._stack.close()
+        finally:
+            for signum, handler in handlers:
+                signal.signal(signum, handler)
+
+    def _end_processes(self) -> None:
+        """What was interrupted before its owner had it."""
+        for proc in list(Process.started):
+            if any(str(self.directory) in word for word in proc.argv):
+                proc.close()
 
     def start(self) -> None:
         """Everything but the guests."""
