@@ -72,6 +72,7 @@ conf_queue_fresh(struct virtio_vdpa_queue *q)
 static int
 conf_all(struct virtio_vdpa *dev)
 {
+	const struct lm_vhost_log *log;
 	uint64_t features;
 	uint16_t i;
 	int ret;
@@ -80,14 +81,19 @@ conf_all(struct virtio_vdpa *dev)
 		return -ENODATA;
 	/* Relays are made before the negotiation that settles it; they need only bits of these. */
 	dev->driver_features = features & dev->guest_features;
+	log = dev->log;
 	ret = virtio_vdpa_mem_sync(dev);
 	if (ret != 0)
 		return ret;
 	virtio_vdpa_event(dev, "configure", "memory mapped",
 		atomic_load(&dev->counter[VIRTIO_VDPA_MAPPED_PAGES]) << LM_VHOST_LOG_PAGE_SHIFT, 0);
 	atomic_store(&dev->log_on, (features & 1ULL << VHOST_F_LOG_ALL) != 0);
-	if (atomic_load(&dev->log_on))
+	if (atomic_load(&dev->log_on)) {
 		virtio_vdpa_log_attach(dev);
+		/* Memory grew: what the smaller log still kept is gone with it. */
+		if (log != NULL && log != dev->log)
+			virtio_vdpa_mem_mark_all(dev, "configure");
+	}
 	ret = conf_queues(dev);
 	/* Before the start, which sets the number of pairs: later, flows would change queues. */
 	for (i = 0; i < dev->nb_queues; i++)

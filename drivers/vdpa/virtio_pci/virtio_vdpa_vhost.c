@@ -8,6 +8,8 @@
 
 #include "virtio_vdpa.h"
 
+#define LOG_DETACH_TRIES 25 /* of a stop budget each */
+
 /* Messages that rte_vhost handles without telling a vDPA driver, and file descriptors of queues. */
 
 #define VHOST_USER_SET_LOG_BASE 6
@@ -43,11 +45,13 @@ virtio_vdpa_log_attach(struct virtio_vdpa *dev)
 void
 virtio_vdpa_log_detach(struct virtio_vdpa *dev)
 {
-	int ret;
+	int ret = -ETIMEDOUT, tries;
 
 	if (dev->log == NULL || !lm_vhost_log_attached(dev->log))
 		return;
-	ret = lm_vhost_log_detach(dev->log, (uint64_t)dev->args.stop_budget_ms * 1000);
+	/* R7: rte_vhost unmaps the log next. A writer that was preempted in its flush must get out. */
+	for (tries = 0; tries < LOG_DETACH_TRIES && ret == -ETIMEDOUT; tries++)
+		ret = lm_vhost_log_detach(dev->log, (uint64_t)dev->args.stop_budget_ms * 1000);
 	if (ret != 0)
 		VDPA_LOG(CRIT, dev, "a writer does not leave the dirty log: %s", strerror(-ret));
 }
