@@ -278,7 +278,11 @@ def test_phases_and_modes() -> None:
               Event(5, "qemu source", "", "STOP"),
               Event(8, "qemu source", "", "migration completed"),
               Event(9, "qemu destination", "", "RESUME")]
-    found = {(p["who"], p["name"]): p["ms"] for p in phases(migration, events)}
+    events.append(Event(11, "switch", "", "A -> B by rarp"))
+    traffic = {"silence_begin_ns": 4 * ms, "longest_silence_us": 20000}
+    found = {(p["who"], p["name"]): p["ms"] for p in phases(migration, events, traffic)}
+    assert found[("network", "blackout")] == 20
+    assert found[("guest", "first frames at its new place to its first answer")] == 13
     assert found[("back end A", "log-on")] == 2
     assert ("back end B", "log-on") not in found
     assert found[("qemu", "guest stands still")] == 4

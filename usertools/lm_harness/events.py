@@ -63,8 +63,9 @@ def merge(migration: Migration, timelines: dict[str, list[dict[str, Any]]],
     return out
 
 
-def phases(migration: Migration, events: list[Event]) -> list[dict[str, Any]]:
-    """QEMU's phases, and every begin/end pair of the back ends."""
+def phases(migration: Migration, events: list[Event],
+           traffic: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """QEMU's phases, every begin/end pair of the back ends, and what the network saw."""
     out: list[dict[str, Any]] = []
 
     def add(name: str, who: str, begin_ms: float, end_ms: float, count: int = 0) -> None:
@@ -89,10 +90,15 @@ def phases(migration: Migration, events: list[Event]) -> list[dict[str, Any]]:
             begun[(e.who, e.phase)] = e.t_ms
         elif e.what == "end" and (e.who, e.phase) in begun:
             add(e.phase, e.who, begun.pop((e.who, e.phase)), e.t_ms, e.bytes)
-    for e in events:
-        if e.who == "switch" and stop is not None:
-            add("stop to first frame from the destination", "switch", stop, e.t_ms)
-            break
+    moved = next((e.t_ms for e in events if e.who == "switch"), None)
+    if moved is not None and stop is not None:
+        add("stop to first frame from the destination", "switch", stop, moved)
+    if traffic and stop is not None:
+        silent = (int(traffic["silence_begin_ns"]) - migration.begin_ns) / 1e6
+        until = silent + float(traffic["longest_silence_us"]) / 1e3
+        add("blackout", "network", silent, until)
+        if moved is not None and silent <= moved <= until:
+            add("first frames at its new place to its first answer", "guest", moved, until)
     out.sort(key=lambda p: float(p["begin_ms"]))
     return out
 

@@ -9,7 +9,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from .events import modes, phases
+from .events import modes
 from .ram import RamResult
 from .scenario import CONTROL_ONE_IN, Run
 from .screen import Screen, si_bytes
@@ -117,7 +117,7 @@ def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[st
                 "blackout_ms": first.blackout_ms,
                 "blackout_begin_ms": first.blackout_begin_ms,
                 "switch_gap_us": first.traffic.get("switch_gap_us", 0),
-                "phases": phases(first.migration, first.events), "modes": modes(first.events),
+                "phases": first.phases(), "modes": modes(first.events),
                 "dirty_pages": dirty_pages(timed), "samples": first.samples}
         out["spread"] = {
             "migrations": len(timed),

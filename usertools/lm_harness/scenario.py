@@ -46,12 +46,15 @@ class Run:
         begin = int(self.traffic.get("silence_begin_ns", 0))
         return round((begin - self.migration.begin_ns) / 1e6, 1)
 
+    def phases(self) -> list[dict[str, Any]]:
+        return phases(self.migration, self.events, None if self.held else self.traffic)
+
     def as_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "from": self.source, "to": self.destination, "held": self.held,
             "total_ms": self.migration.total_ms, "downtime_ms": self.migration.downtime_ms,
             "setup_ms": self.migration.setup_ms, "ram_bytes": self.migration.ram,
-            "frames": self.frames.as_json(), "phases": phases(self.migration, self.events),
+            "frames": self.frames.as_json(), "phases": self.phases(),
             "modes": modes(self.events), "events": [e.as_json() for e in self.events]}
         if self.ram is not None:
             out["ram"] = self.ram.as_json()

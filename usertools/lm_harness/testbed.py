@@ -47,7 +47,6 @@ class Config:
     device_options: str = ""
     model_options: tuple[str, ...] = ()
     devargs: str = ""
-    premap: bool = False
     sides: tuple[str, ...] = ("A", "B")
 
     def program(self, name: str) -> Path:
