@@ -54,8 +54,15 @@ if [ "$LEVEL" = all ]; then
 	pytests qemu test/qemu --migrations 50
 	say bench
 	meson test -C "$BUILD" --no-rebuild --benchmark --verbose || failed="$failed bench"
+	say clang
+	[ -f build-clang/build.ninja ] || CC=clang meson setup build-clang \
+		-Ddpdk_source="$SOURCE" -Dtests=enabled
+	ninja -C build-clang || failed="$failed clang"
+	say sanitizers
 	devtools/sanitize.sh build-asan || failed="$failed sanitizers"
+	say fuzz
 	devtools/fuzz.sh build-fuzz 60 || failed="$failed fuzz"
+	say lint
 	devtools/lint.sh || failed="$failed lint"
 else
 	pytests qemu test/qemu
