@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -24,10 +25,12 @@ sys.path.insert(0, str(TOP / "usertools"))
 from lm_harness import HarnessError  # noqa: E402
 from lm_harness.scenario import Runner  # noqa: E402
 from lm_harness.screen import Screen  # noqa: E402
-from lm_harness.stock import StockTestbed  # noqa: E402
+from lm_harness.guest import QEMU  # noqa: E402
+from lm_harness.stock import TESTPMD, StockTestbed  # noqa: E402
 from lm_harness.testbed import Config, Testbed  # noqa: E402
 
 PATHS: dict[str, type[Testbed]] = {"vdpa": Testbed, "net_vhost": StockTestbed}
+SKIPPED = 77  # meson's word for it
 FIGURES = ("downtime_ms", "blackout_ms", "total_ms", "lost")
 
 
@@ -59,6 +62,10 @@ def main() -> int:
     p.add_argument("--out", type=Path, help="JSON (default: BUILD_DIR/bench-downtime.json)")
     args = p.parse_args()
     build = args.build_dir.resolve()
+    for tool in (QEMU, TESTPMD):
+        if shutil.which(tool) is None:
+            print(f"bench_downtime: skipped, no {tool}; type: devtools/setup.sh demo test")
+            return SKIPPED
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in PATHS}
     try:
         for i in range(args.repeat):
