@@ -21,6 +21,7 @@ from lm_harness.account import Frames
 from lm_harness.control import Control, settle
 from lm_harness.events import Event, modes, phases
 from lm_harness.migrate import Migration
+from lm_harness.plot import ascii_plot
 from lm_harness.process import Process
 from lm_harness.qmp import Qmp, QmpError
 from lm_harness.ram import PAGE, RamResult, compare
@@ -306,3 +307,16 @@ def test_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
 def test_interrupted_by_alarm(request: pytest.FixtureRequest) -> None:
     """Catches: a suite whose tests have no deadline."""
     assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+
+
+def test_ascii_plot() -> None:
+    """Catches: a blackout that the picture hides by averaging, lines over 80 columns."""
+    samples = [{"t_ms": t, "received": 2 * min(t, 500) + 2 * max(0, t - 560), "remaining": 0}
+               for t in range(0, 1500, 10)]
+    picture = ascii_plot({"samples": samples, "phases": [
+        {"who": "qemu", "name": "guest stands still", "begin_ms": 500.0, "ms": 60.0}]})
+    curve = picture[0].split("|")[1]
+    assert curve.strip() != "" and " " in curve.strip(), "no gap to be seen"
+    assert max(map(len, picture)) <= 80
+    gap = picture[0].index("|") + 1 + curve.index(" ")
+    assert abs(picture[2].index("#") - gap) <= 2, "phase and gap are not below each other"
