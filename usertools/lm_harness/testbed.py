@@ -75,6 +75,16 @@ class Side:
         return self.directory / f"{self.name}.{kind}"
 
 
+def _shared_memory(need_bytes: int) -> str | None:
+    """Where two guests' memory fits without a disk below it; None: where temporary files go."""
+    try:
+        stat = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    room = stat.f_bavail * stat.f_frsize
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) and room > need_bytes else None
+
+
 class Testbed:
     """A context: whatever was started is gone when it is left, whatever happened."""
 
@@ -83,8 +93,7 @@ class Testbed:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._stack = ExitStack()
-        base = os.environ.get("DPDK_LM_TMP") or \
-            ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        base = os.environ.get("DPDK_LM_TMP") or _shared_memory(2 * config.memory_mib << 20)
         self.directory = Path(tempfile.mkdtemp(prefix="dpdk-lm-", dir=base))
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self._stack.callback(self._end_processes)
