@@ -22,17 +22,21 @@ done
 for f in $(git ls-files '*.c' '*.h' '*.py' '*.sh'); do
 	n=$(wc -l <"$f")
 	[ "$n" -le 800 ] || report "$f: $n lines"
-	expand "$f" | awk -v f="$f" 'length($0) > 100 { print f ":" NR ": " length($0) " columns"; r = 1 }
+	expand "$f" | awk -v f="$f" \
+		'length($0) > 100 { print f ":" NR ": " length($0) " columns"; r = 1 }
 		END { exit r }' || bad=1
 done
 
 # Words that DPDK's checkpatches rejects, in what links into applications.
-words='RTE_LOG\(|rte_panic|rte_exit|rte_atomic[0-9]|rte_smp_[rw]*mb|__sync_|__atomic_|__attribute__'
+words='RTE_LOG\(|rte_panic|rte_exit|rte_atomic[0-9]|rte_smp_[rw]*mb|__sync_|__atomic_'
+words="$words|__attribute__"
 words="$words|__builtin_|__rte_always_inline|pthread_create|pthread_join|RTE_LOG_REGISTER\\("
 words="$words|[^a-z_]printf\\(|perror\\(|fprintf\\((stdout|stderr)|%ll?[dux]|#pragma|__typeof__"
 git grep -nE "$words" -- 'lib/*.c' 'lib/*.h' 'drivers/*.c' 'drivers/*.h' && report 'rejected words'
-git grep -nE 'LM_DPDK_GE|RTE_VERSION' -- '*.c' '*.h' ':!compat/*' && report 'version test outside compat/'
-git grep -nE '//' -- '*.c' '*.h' | grep -vE 'https?://|"[^"]*//|/\*.*//' && report 'C++ comments'
+git grep -nE 'LM_DPDK_GE|RTE_VERSION' -- '*.c' '*.h' ':!compat/*' &&
+	report 'version test outside compat/'
+git grep -nE '//' -- '*.c' '*.h' | grep -vE 'https?://|"[^"]*//|/\*.*//' &&
+	report 'C++ comments'
 
 if command -v codespell >/dev/null; then
 	git ls-files | grep -v '^test/fuzz/corpus' | xargs codespell -q 3 -L 'ba,nd,te,inout,fo' || bad=1

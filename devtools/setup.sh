@@ -146,7 +146,8 @@ fetch_kernel()
 {
 	[ -f "$CACHE/guest-kernel/vmlinuz" ] && return 0
 	update_once
-	pkg=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+	pkg=$(apt-cache depends linux-image-cloud-amd64 |
+		sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
 	[ -n "$pkg" ] || die 'apt knows no linux-image-cloud-amd64'
 	say "fetching $pkg for the guest"
 	tmp=$(mktemp -d "$CACHE/kernel.XXXXXX")

@@ -230,7 +230,7 @@ dma_access(struct lm_vu_server *s, uint64_t iova, uint8_t *in, const uint8_t *ou
 				return ret;
 		} else if (in != NULL) {
 			memcpy(in + done_bytes, e->ptr + off, n);
-		} else {
+		} else if (out != NULL) {
 			memcpy(e->ptr + off, out + done_bytes, n);
 		}
 		done_bytes += (uint32_t)n;

@@ -194,7 +194,8 @@ guest_post(struct world *w)
 		c->buf[i].write = i + nb_write >= c->nb;
 		if (i < direct) {
 			next = i + 1 < c->nb_desc ? ids[i + 1] : 0;
-			put_desc(w, GPA + DESC_OFF + ids[i] * 16u, c->buf[i].gpa, c->buf[i].len, flags,
+			put_desc(w, GPA + DESC_OFF + ids[i] * 16u, c->buf[i].gpa,
+				c->buf[i].len, flags,
 				next);
 		} else {
 			/* The first comes first, the others backwards. */
@@ -227,7 +228,8 @@ guest_check(struct world *w, const struct chain *c, uint32_t left)
 		if (!c->buf[i].write)
 			continue;
 		for (k = 0; k < c->buf[i].len && left != 0; k++, left--)
-			if (*host(w->ram, c->buf[i].gpa + k) != content(c->serial, c->buf[i].gpa + k))
+			if (*host(w->ram, c->buf[i].gpa + k) !=
+					content(c->serial, c->buf[i].gpa + k))
 				fail_msg("chain %u: byte %u of buffer %u", c->serial, k, i);
 	}
 }
@@ -462,7 +464,7 @@ wander(uint16_t base, bool in_order, bool event_idx, bool log_full, unsigned int
 		memset(w->guest_wrote, 0, sizeof(w->guest_wrote));
 		memset(w->may_log, 0, sizeof(w->may_log));
 		mark(w->may_log, GPA + USED_OFF, lm_vring_used_bytes(N));
-		/* Given back by the device before, by the relay only now: logged, and rightly so. */
+		/* Given back by the device before, by the relay now: logged, and rightly so. */
 		for (i = 0; i < N; i++)
 			for (k = 0; w->busy[i] && w->chain[i].completed && k < w->chain[i].nb; k++)
 				if (w->chain[i].buf[k].write)

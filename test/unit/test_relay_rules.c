@@ -141,7 +141,8 @@ static const struct bad_ring bad_rings[] = {
 	{ "sum of readable", VIRTIO_VDPA_RELAY_TOO_LONG, false,
 		{ { HUGE_GPA, UINT32_MAX, NEXT, 1 }, { HUGE_GPA, 1, 0, 0 } }, { { 0 } } },
 	{ "sum of writable", VIRTIO_VDPA_RELAY_TOO_LONG, false,
-		{ { HUGE_GPA, UINT32_MAX, NEXT | WRITE, 1 }, { HUGE_GPA, 1, WRITE, 0 } }, { { 0 } } },
+		{ { HUGE_GPA, UINT32_MAX, NEXT | WRITE, 1 }, { HUGE_GPA, 1, WRITE, 0 } },
+		{ { 0 } } },
 	{ "sum of both", VIRTIO_VDPA_RELAY_TOO_LONG, false,
 		{ { HUGE_GPA, UINT32_MAX, NEXT, 1 }, { HUGE_GPA, 1, WRITE, 0 } }, { { 0 } } },
 	{ "sum over a table", VIRTIO_VDPA_RELAY_TOO_LONG, false,
@@ -272,7 +273,8 @@ test_pool_full(void **state)
 		b.table[i] = (struct lm_vring_desc){ GPA + BUF_OFF + i, 1 + i, i + 1 < N ? NEXT : 0,
 			(uint16_t)(i + 1) };
 	for (i = 0; i < N; i++)
-		b.desc[i] = (struct lm_vring_desc){ GPA + TABLE_OFF, 16 * (i % 3 ? N : N - 1), INDIRECT,
+		b.desc[i] = (struct lm_vring_desc){ GPA + TABLE_OFF,
+			16 * (i % 3 ? N : N - 1), INDIRECT,
 			0 };
 	b.table[N - 2].flags = 0;
 	for (i = 0; i < 1000; i++) {

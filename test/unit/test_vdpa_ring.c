@@ -27,7 +27,8 @@ struct ring {
 static struct ring
 ring_make(uint16_t start)
 {
-	struct ring r = { calloc(1, lm_vring_avail_bytes(SIZE)), calloc(1, lm_vring_used_bytes(SIZE)) };
+	struct ring r = { calloc(1, lm_vring_avail_bytes(SIZE)),
+		calloc(1, lm_vring_used_bytes(SIZE)) };
 
 	assert_non_null(r.avail);
 	assert_non_null(r.used);
@@ -72,7 +73,7 @@ ring_left(const struct ring *r, uint16_t start, uint16_t *left)
 	return nb;
 }
 
-/* Every subset of five chains, used in falling order, at a start that wraps and one that does not. */
+/* Every subset of five chains, used in falling order, at a start that wraps and one that won't. */
 static void
 test_every_subset(void **state)
 {

@@ -111,7 +111,8 @@ relay_elem_read(const struct lm_vring_used_elem *p)
 {
 	return (struct lm_vring_used_elem){
 		.id = atomic_load_explicit((const _Atomic uint32_t *)&p->id, memory_order_relaxed),
-		.len = atomic_load_explicit((const _Atomic uint32_t *)&p->len, memory_order_relaxed),
+		.len = atomic_load_explicit((const _Atomic uint32_t *)&p->len,
+			memory_order_relaxed),
 	};
 }
 

@@ -22,7 +22,7 @@ virtio_vdpa_vdev_probe(struct rte_vdev_device *vdev)
 	if (ret != 0)
 		return ret;
 	if (args.socket[0] == '\0') {
-		VDPA_LOG_NAME(ERR, name, "which function? Give socket=<PATH> of a vfio-user server");
+		VDPA_LOG_NAME(ERR, name, "which function? Give socket=PATH of a vfio-user server");
 		return -EINVAL;
 	}
 	ret = lm_pci_open_vfio_user(args.socket, &params, &pci);

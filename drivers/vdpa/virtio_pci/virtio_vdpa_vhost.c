@@ -49,7 +49,7 @@ virtio_vdpa_log_detach(struct virtio_vdpa *dev)
 
 	if (dev->log == NULL || !lm_vhost_log_attached(dev->log))
 		return;
-	/* R7: rte_vhost unmaps the log next. A writer that was preempted in its flush must get out. */
+	/* R7: rte_vhost unmaps the log next. A writer preempted in its flush must get out. */
 	for (tries = 0; tries < LOG_DETACH_TRIES && ret == -ETIMEDOUT; tries++)
 		ret = lm_vhost_log_detach(dev->log, (uint64_t)dev->args.stop_budget_ms * 1000);
 	if (ret != 0)
