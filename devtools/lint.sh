@@ -35,11 +35,13 @@ words="$words|[^a-z_]printf\\(|perror\\(|fprintf\\((stdout|stderr)|%ll?[dux]|#pr
 git grep -nE "$words" -- 'lib/*.c' 'lib/*.h' 'drivers/*.c' 'drivers/*.h' && report 'rejected words'
 git grep -nE 'LM_DPDK_GE|RTE_VERSION' -- '*.c' '*.h' ':!compat/*' &&
 	report 'version test outside compat/'
-git grep -nE '//' -- '*.c' '*.h' | grep -vE 'https?://|"[^"]*//|/\*.*//' &&
+git grep -nE '//' -- '*.c' '*.h' |
+	grep -vE 'https?://|"[^"]*//|/\*.*//' &&
 	report 'C++ comments'
 
 if command -v codespell >/dev/null; then
-	git ls-files | grep -v '^test/fuzz/corpus' | xargs codespell -q 3 -L 'ba,nd,te,inout,fo' || bad=1
+	git ls-files | grep -v '^test/fuzz/corpus' |
+		xargs codespell -q 3 -L 'ba,nd,te,inout,fo' || bad=1
 fi
 if command -v shellcheck >/dev/null; then
 	git ls-files '*.sh' .ci/run | xargs shellcheck || bad=1
