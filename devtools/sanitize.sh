@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Build with ASan and UBSan, run the unit and py suites: devtools/sanitize.sh [BUILD]
+# Build with ASan and UBSan, run the unit and py suites and real migrations: devtools/sanitize.sh [BUILD]
 
 set -eu
 
@@ -20,6 +20,10 @@ meson test -C "$BUILD" --no-rebuild --suite unit --print-errorlogs
 DPDK_LM_BUILD=$(cd "$BUILD" && pwd)
 export DPDK_LM_BUILD DPDK_LM_SANITIZED=1
 "$PYTHON" -m pytest -p no:cacheprovider -q -ra test/py --ignore=test/py/test_lm_bitmap.py
+# The whole path with guests; how a program ends is looked at too.
+if [ -f "$BUILD/guest/vmlinuz" ]; then
+	"$PYTHON" -m pytest -p no:cacheprovider -q -ra test/qemu/test_migrate.py test/qemu/test_kill.py
+fi
 # This one loads the library into Python, which itself leaks: the runtime first, leaks not asked.
 LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 \
 	"$PYTHON" -m pytest -p no:cacheprovider -q -ra test/py/test_lm_bitmap.py

@@ -120,6 +120,7 @@ class Demo:
                         if self.control.different else "          no difference found")
             if self.args.keep:
                 self.keep(testbed)
+            testbed.finish()
 
     def keep(self, testbed: Testbed) -> None:
         self.screen.line(f"kept: {testbed.directory}, logs in {testbed.config.log_dir}; "

@@ -58,6 +58,7 @@ def test_back_and_forth(runner: Callable[..., Runner], queues: int, migrations: 
         assert now.fds == first[name].fds, f"{name}: fds {[s[name].fds for s in seen]}"
         grown = now.anon_bytes - first[name].anon_bytes
         assert grown <= RSS_SLACK_BYTES, f"{name}: memory {[s[name].anon_bytes for s in seen]}"
+    run.testbed.finish()
 
 
 @pytest.mark.deadline(300)
@@ -78,6 +79,7 @@ def test_memory_is_equal(runner: Callable[..., Runner], queues: int) -> None:
     assert run.negative_control().different > 0
     total, rules = run.violations()
     assert total == 0, rules
+    run.testbed.finish()
 
 
 @pytest.mark.deadline(300)

@@ -251,6 +251,13 @@ class Testbed:
             out[self.traffic.name] = self.traffic
         return out
 
+    def finish(self) -> None:
+        """End everything in order, and look at the exit codes: a sanitizer speaks there."""
+        for side in self.sides.values():
+            self.drop_guest(side)
+        for proc in self.processes().values():
+            proc.stop()
+
     def check_alive(self) -> None:
         for proc in self.processes().values():
             proc.check_alive()
