@@ -98,6 +98,7 @@ struct virtio_vdpa_queue {
 	struct lm_pci_mem shadow;
 	bool asleep;              /* worker's */
 	bool broken;              /* worker's: the relay refused the ring */
+	bool disordered;          /* worker's: it has been said */
 	bool await_used;          /* worker's: tell of the first completion */
 	bool await_kick;          /* worker's: tell of the first kick */
 

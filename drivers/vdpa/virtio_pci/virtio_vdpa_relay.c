@@ -267,6 +267,12 @@ virtio_vdpa_relay_outstanding(const struct virtio_vdpa_relay *r)
 	return r->nb_unused;
 }
 
+bool
+virtio_vdpa_relay_disordered(const struct virtio_vdpa_relay *r)
+{
+	return r->stats.out_of_order != 0;
+}
+
 void
 virtio_vdpa_relay_stats_get(const struct virtio_vdpa_relay *r,
 		struct virtio_vdpa_relay_stats *stats)

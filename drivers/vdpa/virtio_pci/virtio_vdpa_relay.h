@@ -112,6 +112,8 @@ uint16_t virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r);
 enum virtio_vdpa_relay_error virtio_vdpa_relay_error(const struct virtio_vdpa_relay *r);
 /** Chains the device holds. */
 unsigned int virtio_vdpa_relay_outstanding(const struct virtio_vdpa_relay *r);
+/** Did the device ever complete a chain before an older one? */
+bool virtio_vdpa_relay_disordered(const struct virtio_vdpa_relay *r);
 
 struct virtio_vdpa_relay_stats {
 	uint64_t avail_chains;

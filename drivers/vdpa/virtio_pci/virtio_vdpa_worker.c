@@ -12,6 +12,7 @@
 #include <rte_pause.h>
 
 #include "lm_thread.h"
+#include "virtio_net_if.h"
 #include "virtio_vdpa.h"
 
 /*
@@ -60,6 +61,19 @@ worker_broken(struct virtio_vdpa_queue *q, enum virtio_vdpa_relay_error error)
 	virtio_vdpa_event(q->dev, "relay", "queue stopped", q->index, -EPROTO);
 }
 
+/* A merged frame is the used chains behind its first: putting those in order takes it apart. */
+static void
+worker_disordered(struct virtio_vdpa_queue *q)
+{
+	q->disordered = true;
+	if (q->index % 2 == 0 &&
+			(q->dev->driver_features & 1ULL << LM_VIRTIO_NET_F_MRG_RXBUF) != 0)
+		VDPA_LOG(ERR, q->dev, "queue %u: the function completes receive buffers out of "
+			"order; merged frames are lost while it is relayed (features= without bit "
+			"%u avoids it)", q->index, LM_VIRTIO_NET_F_MRG_RXBUF);
+	virtio_vdpa_event(q->dev, "relay", "out of order", q->index, 0);
+}
+
 /* The last phases of a switch-over are these: the guest and the wire are both alive again. */
 static void
 worker_first(struct virtio_vdpa_queue *q, bool *awaited, const char *what)
@@ -93,6 +107,8 @@ worker_relay(struct virtio_vdpa_queue *q)
 		lm_virtio_notify(q->dev->virtio, q->index);
 	if (unlikely(virtio_vdpa_relay_error(relay) != VIRTIO_VDPA_RELAY_OK))
 		worker_broken(q, virtio_vdpa_relay_error(relay));
+	if (unlikely(virtio_vdpa_relay_disordered(relay)) && !q->disordered)
+		worker_disordered(q);
 	return n;
 }
 
