@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -95,6 +96,24 @@ eal_extra(struct eal_args *args, const char *extra)
 	free(copy);
 }
 
+/* EAL leaves its files for the next process of the same prefix; ours has the pid in it. */
+static void
+eal_remove_files(void)
+{
+	const char *dir = rte_eal_get_runtime_dir();
+	struct dirent *e;
+	DIR *d;
+
+	d = dir == NULL || *dir == '\0' ? NULL : opendir(dir);
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
+	rmdir(dir);
+}
+
 int
 test_lm_eal_start(struct test_lm_serve_conf *conf)
 {
@@ -125,6 +144,8 @@ test_lm_eal_start(struct test_lm_serve_conf *conf)
 		test_lm_error("too many EAL arguments");
 		return args.failed;
 	}
+	if (conf->file_prefix == NULL)
+		atexit(eal_remove_files);
 	if (rte_eal_init(args.argc, args.argv) < 0) {
 		test_lm_error("EAL does not start: %s (its messages are above)",
 			rte_strerror(rte_errno));
