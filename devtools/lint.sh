@@ -50,8 +50,9 @@ if command -v mypy >/dev/null; then
 	for f in usertools/lm_harness usertools/dpdk-lm-demo.py test/bench/bench_downtime.py \
 			test/conftest.py test/py/test_harness.py test/qemu/conftest.py \
 			test/qemu/test_cli.py test/qemu/test_cli_serve.py test/qemu/test_demo.py \
-			test/qemu/test_kill.py test/qemu/test_migrate.py; do
-		MYPYPATH=usertools mypy --strict --no-error-summary "$f" || bad=1
+			test/qemu/test_kill.py test/qemu/test_migrate.py \
+			test/conformance/test_headers.py; do
+		MYPYPATH=usertools:test/conformance mypy --strict --no-error-summary "$f" || bad=1
 	done
 fi
 sources=$(git ls-files 'lib/*.c' 'drivers/*.c' 'app/*.c')
