@@ -50,6 +50,7 @@ meson test -C "$BUILD" --no-rebuild --suite unit --print-errorlogs || failed="$f
 cp "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/results/unit.xml" 2>/dev/null
 
 pytests py test/py
+pytests conformance test/conformance
 if [ "$LEVEL" = all ]; then
 	pytests qemu test/qemu --migrations 50
 	say bench
