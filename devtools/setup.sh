@@ -17,7 +17,7 @@ build_pkgs='gcc libc6-dev make meson ninja-build pkg-config python3 python3-pyel
 demo_pkgs='busybox-static cpio gzip xz-utils zstd kmod python3-matplotlib'
 test_pkgs='dpdk dpdk-dev libcmocka-dev python3-pytest python3-hypothesis valgrind
 	clang libclang-rt-14-dev'
-lint_pkgs='mypy clang-format clang-tidy cppcheck codespell shellcheck'
+lint_pkgs='git mypy clang-format clang-tidy cppcheck codespell shellcheck'
 
 say()
 {
