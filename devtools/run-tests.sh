@@ -56,15 +56,15 @@ if [ "$LEVEL" = all ]; then
 	say bench
 	meson test -C "$BUILD" --no-rebuild --benchmark --verbose || failed="$failed bench"
 	say clang
-	[ -f build-clang/build.ninja ] || CC=clang meson setup build-clang \
+	[ -f "$BUILD-clang/build.ninja" ] || CC=clang meson setup "$BUILD-clang" \
 		-Ddpdk_source="$SOURCE" -Dtests=enabled
-	ninja -C build-clang || failed="$failed clang"
+	ninja -C "$BUILD-clang" || failed="$failed clang"
 	say sanitizers
-	devtools/sanitize.sh build-asan || failed="$failed sanitizers"
+	devtools/sanitize.sh "$BUILD-asan" || failed="$failed sanitizers"
 	say fuzz
-	devtools/fuzz.sh build-fuzz 60 || failed="$failed fuzz"
+	devtools/fuzz.sh "$BUILD-fuzz" 60 || failed="$failed fuzz"
 	say lint
-	devtools/lint.sh || failed="$failed lint"
+	BUILD=$BUILD devtools/lint.sh || failed="$failed lint"
 else
 	pytests qemu test/qemu
 fi
