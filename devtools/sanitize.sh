@@ -22,7 +22,8 @@ export DPDK_LM_BUILD DPDK_LM_SANITIZED=1
 "$PYTHON" -m pytest -p no:cacheprovider -q -ra test/py --ignore=test/py/test_lm_bitmap.py
 # The whole path with guests; how a program ends is looked at too.
 if [ -f "$BUILD/guest/vmlinuz" ]; then
-	"$PYTHON" -m pytest -p no:cacheprovider -q -ra test/qemu/test_migrate.py test/qemu/test_kill.py
+	"$PYTHON" -m pytest -p no:cacheprovider -q -ra test/qemu/test_migrate.py \
+		test/qemu/test_kill.py
 fi
 # This one loads the library into Python, which itself leaks: the runtime first, leaks not asked.
 LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 \

@@ -266,7 +266,7 @@ recover(const struct lm_state_machine *machine, void *dev, enum lm_state to,
 {
 	const struct lm_state_arc *failed;
 
-	/* A load that was begun is only left by a reset; and run() finds no way from or to ERROR. */
+	/* A load that was begun is left by a reset only; run() finds no way from or to ERROR. */
 	if (ask(machine, dev, result) == 0 && result->at != LM_STATE_RESUMING &&
 			run(machine, dev, to, result, &failed) == 0)
 		result->outcome = LM_STATE_RECOVERED;

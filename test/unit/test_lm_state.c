@@ -82,12 +82,12 @@ states_listed(enum lm_state state)
 
 _Static_assert(LM_STATE_PRE_COPY_P2P + 1 == LM_STATE_NB, "the last one");
 
-/* What a driver implements, as the uAPI lists it: with all of has, and none of hasnt. */
+/* What a driver implements, as the uAPI lists it: with all of has, and none of lacks. */
 static const struct {
 	enum lm_state from;
 	enum lm_state to;
 	uint64_t has;
-	uint64_t hasnt;
+	uint64_t lacks;
 } uapi_arcs[] = {
 	{ LM_STATE_STOP, LM_STATE_STOP_COPY, F_SC, 0 },
 	{ LM_STATE_STOP_COPY, LM_STATE_STOP, F_SC, 0 },
@@ -117,7 +117,7 @@ uapi_arc(unsigned int from, unsigned int to, uint64_t flags)
 	for (i = 0; i < DIM(uapi_arcs); i++) {
 		if (uapi_arcs[i].from == from && uapi_arcs[i].to == to)
 			return (uapi_arcs[i].has & ~flags) == 0 &&
-					(uapi_arcs[i].hasnt & flags) == 0;
+					(uapi_arcs[i].lacks & flags) == 0;
 	}
 	return false;
 }
