@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Build with ASan and UBSan, run the unit and py suites and real migrations: devtools/sanitize.sh [BUILD]
+# Build with ASan and UBSan, run the unit and py suites and real migrations:
+# devtools/sanitize.sh [BUILD]
 
 set -eu
 
