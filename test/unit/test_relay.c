@@ -406,6 +406,43 @@ test_hostile(void **state)
 	}
 }
 
+/* Catches: a count that wraps, so that old entries are read as new ones. */
+static void
+test_avail_goes_back(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 0, 1);
+	gdesc(&w)[0] = (struct d){ RAM_GPA + BUFS_OFF, 10, 0, 0 };
+	gdesc(&w)[1] = (struct d){ RAM_GPA + BUFS_OFF, 10, 0, 0 };
+	*u16at(w.ram, AVAIL_OFF + 6) = 1;
+	*u16at(w.ram, AVAIL_OFF + 2) = 2;
+	assert_int_equal(virtio_vdpa_relay_avail_burst(w.relay, N), 2);
+	*u16at(w.ram, AVAIL_OFF + 2) = 1;
+	assert_int_equal(virtio_vdpa_relay_avail_burst(w.relay, N), 0);
+	assert_int_equal(virtio_vdpa_relay_error(w.relay), VIRTIO_VDPA_RELAY_AVAIL_JUMP);
+	world_free(&w);
+}
+
+/* Catches: a guest that makes a head available twice, believed. */
+static void
+test_outstanding_twice(void **state)
+{
+	_Alignas(8) uint8_t avail[4 + 2 * N + 2] = { 0 };
+	_Alignas(8) uint8_t used[4 + 8 * N + 2] = { 0 };
+	uint16_t got[N];
+	unsigned int holes;
+
+	(void)state;
+	*u16at(avail, 4) = 3;
+	*u16at(avail, 6) = 3;
+	*u16at(avail, 2) = 2;
+	assert_int_equal(virtio_vdpa_ring_outstanding(avail, used, N, got, &holes), -ERANGE);
+	*u16at(avail, 6) = 4;
+	assert_int_equal(virtio_vdpa_ring_outstanding(avail, used, N, got, &holes), 2);
+}
+
 static void
 test_device_lies(void **state)
 {
@@ -503,8 +540,10 @@ main(void)
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_out_of_order),
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_avail_goes_back),
 		cmocka_unit_test(test_device_lies),
 		cmocka_unit_test(test_outstanding),
+		cmocka_unit_test(test_outstanding_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
