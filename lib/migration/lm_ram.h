@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef LM_RAM_H
+#define LM_RAM_H
+
+/**
+ * @file
+ * Memory that this process owns and moves itself: regions, what of them is dirty, and what is to
+ * be sent next. With QEMU as the owner of RAM there is none of this; the vhost log is used.
+ *
+ * Regions are known by an address that is the same on both sides (IOVA = VA in a window, or a
+ * guest-physical address). Marks may come from any thread; taking pages to send, one thread at a
+ * time; adding regions only before either.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lm_bitmap.h"
+
+struct lm_ram;
+
+/** Written by CPUs too: track them (userfaultfd write-protect), where that works, else resend. */
+#define LM_RAM_F_CPU_WRITES 0x1u
+/** Control area: never in a pre-copy round, sent whole after the stop. */
+#define LM_RAM_F_AFTER_STOP 0x2u
+
+#define LM_RAM_PAGE_BYTES 4096u
+
+struct lm_ram_region {
+	char name[32];       /* unique, the same on both sides */
+	uint64_t addr;       /* page aligned */
+	uint64_t size_bytes; /* a multiple of the page */
+	void *vaddr;         /* in this process; the caller's, must outlive struct lm_ram */
+	uint32_t flags;      /* LM_RAM_F_* */
+};
+
+/** @return 0 or -ENOMEM */
+int lm_ram_create(struct lm_ram **ram);
+/** NULL is allowed. */
+void lm_ram_destroy(struct lm_ram *ram);
+/** All clean. @return 0; -EINVAL: empty, not aligned, or wraps; -EEXIST: name or range; -ENOMEM */
+int lm_ram_add(struct lm_ram *ram, const struct lm_ram_region *region);
+unsigned int lm_ram_count(const struct lm_ram *ram);
+/** NULL beyond the last; ascending by address. */
+const struct lm_ram_region *lm_ram_get(const struct lm_ram *ram, unsigned int index);
+
+/** Any thread; the data must have been written before. What lies in no region is ignored. */
+void lm_ram_mark(struct lm_ram *ram, uint64_t addr, uint64_t len_bytes);
+void lm_ram_mark_all(struct lm_ram *ram);
+/** Any thread: OR a bitmap by address. @return 0 */
+int lm_ram_merge(struct lm_ram *ram, const struct lm_bitmap *bm);
+/** Dirty now; after_stop: only control areas, else all others. */
+uint64_t lm_ram_dirty_bytes(const struct lm_ram *ram, bool after_stop);
+
+/** A run of pages to send. */
+struct lm_ram_run {
+	uint64_t addr;
+	uint64_t len_bytes;
+	const void *data; /* the live pages */
+};
+/**
+ * Take the next run of dirty pages: their bits are cleared before this returns, so what is written
+ * from then on is dirty again (R2). Goes around the regions from *cursor on, which the caller sets
+ * to 0 once; ends when a whole turn found nothing. With pass true, regions LM_RAM_F_AFTER_STOP too.
+ *
+ * @param max_bytes cut a run to this; a multiple of the page
+ * @return true: *run is filled; false: nothing is dirty
+ */
+bool lm_ram_take(struct lm_ram *ram, bool pass, uint64_t max_bytes, uint64_t *cursor,
+		struct lm_ram_run *run);
+/** Put a run back that could not be sent. */
+void lm_ram_give_back(struct lm_ram *ram, const struct lm_ram_run *run);
+
+/** Destination: a writable pointer to [addr, addr + len) if it lies in one region, else NULL. */
+void *lm_ram_ptr(struct lm_ram *ram, uint64_t addr, uint64_t len_bytes);
+
+/**
+ * Track CPU writes to regions LM_RAM_F_CPU_WRITES from now on; all of them start clean. Where the
+ * kernel has no userfaultfd write-protect for this memory, the region is named in *whole and
+ * resent whole at every lm_ram_cpu_harvest().
+ *
+ * @param whole number of regions that are resent whole; may be NULL
+ * @return 0; -EALREADY; -ENOMEM
+ */
+int lm_ram_cpu_start(struct lm_ram *ram, unsigned int *whole);
+/** Mark what CPUs wrote since the last harvest, and protect again. @return 0; -EINVAL: not started */
+int lm_ram_cpu_harvest(struct lm_ram *ram);
+void lm_ram_cpu_stop(struct lm_ram *ram);
+
+#endif /* LM_RAM_H */
