@@ -10,8 +10,7 @@
  * A provider's call can block for seconds (pds) or for ever (a kernel that waits for firmware).
  * So every member has a thread that makes its calls; the group waits for them with a deadline. A
  * member that is late is *lost*: its name is given, its thread is left to finish alone, and no call
- * is made to it again before lm_group_recover() has seen the late one return and has reset the
- * device.
+ * is made to it again before lm_group_recover() has seen the late one return.
  *
  * Order (vfio.h, "Migration": P2P): on the way out of running all members reach RUNNING_P2P or
  * PRE_COPY_P2P before the first goes on to STOP or STOP_COPY; on the way in all reach RUNNING_P2P
@@ -109,10 +108,12 @@ uint64_t lm_group_calls(const struct lm_group *group, unsigned int member);
  */
 int lm_group_go(struct lm_group *group, enum lm_state to);
 /**
- * Bring every member back to RUNNING by whatever works: a way, a reset. For the source after a
- * failure; a lost member whose call has returned meanwhile is reset.
+ * Bring every member back to RUNNING by whatever works: a way, else a reset. For the source after
+ * a failure. A lost member whose late call has returned meanwhile is asked where it is, and found
+ * again. One with half a load in it (RESUMING) is reset.
  *
- * @return 0: all run (results tell which were reset); else the error of the first that does not
+ * @return 0: all run (results tell which were reset); else the error of the first that does not,
+ * -ENODEV: it is lost
  */
 int lm_group_recover(struct lm_group *group);
 
@@ -121,8 +122,9 @@ int lm_group_recover(struct lm_group *group);
  * info and dirty calls; lost members are skipped with -ENODEV as their result. fn may count calls
  * with lm_group_count_call().
  *
- * @param what named when a member is late
- * @param deadline_us for all of it; 0: none, fn has deadlines of its own
+ * @param what named when a member is late; stays valid until the group is used again
+ * @param deadline_us for each member's fn; 0: none, fn has deadlines of its own. A late
+ * one still runs: what ctx points to must live as long as the group and its abandoned threads
  * @return 0, or the first result that is not 0, by index; results by lm_group_result()->error
  */
 int lm_group_each(struct lm_group *group, const char *what, uint64_t deadline_us,
