@@ -254,9 +254,11 @@ rig_open(struct rig *r, unsigned int nb, uint64_t flags, bool no_peer_dma)
 
 	memset(r, 0, sizeof(*r));
 	r->nb = nb;
+	pthread_mutex_lock(&history.lock);
 	history.nb = 0;
 	history.most_inside = 0;
 	memset(history.most_lane_inside, 0, sizeof(history.most_lane_inside));
+	pthread_mutex_unlock(&history.lock);
 	assert_int_equal(lm_group_create(&conf, &r->g), 0);
 	for (i = 0; i < nb; i++) {
 		struct dev *d = &r->devs[i];
