@@ -51,7 +51,7 @@ if command -v mypy >/dev/null; then
 			test/conftest.py test/py/test_harness.py test/qemu/conftest.py \
 			test/qemu/test_cli.py test/qemu/test_cli_serve.py test/qemu/test_demo.py \
 			test/qemu/test_kill.py test/qemu/test_migrate.py \
-			test/conformance/test_headers.py; do
+			test/conformance/test_headers.py test/conformance/test_state_table.py; do
 		MYPYPATH=usertools:test/conformance mypy --strict --no-error-summary "$f" || bad=1
 	done
 fi
