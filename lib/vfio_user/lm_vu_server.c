@@ -42,11 +42,17 @@ static const struct {
 };
 
 static int
-watch(struct lm_vu_server *s, int op, int fd)
+watch_for(struct lm_vu_server *s, int op, int fd, uint32_t events)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+	struct epoll_event ev = { .events = events, .data.fd = fd };
 
 	return epoll_ctl(s->epfd, op, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int
+watch(struct lm_vu_server *s, int op, int fd)
+{
+	return watch_for(s, op, fd, EPOLLIN);
 }
 
 static void
@@ -144,6 +150,46 @@ negotiate(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_reply *rep
 	return ret;
 }
 
+/* Keep a command for lm_vu_server_resume(), before all others; the message is taken over. */
+static int
+hold(struct lm_vu_server *s, struct lm_vu_msg *msg)
+{
+	struct lm_vu_conn *c = &s->conn;
+	struct lm_vu_deferred *d = malloc(sizeof(*d));
+
+	if (d == NULL)
+		return -ENOMEM;
+	d->msg = *msg;
+	memset(msg, 0, sizeof(*msg));
+	d->next = c->deferred;
+	if (c->deferred == NULL)
+		c->deferred_tail = &d->next;
+	c->deferred = d;
+	c->nb_deferred++;
+	c->paused = true;
+	/* What the client sends on stays in the socket; only its end is listened for. */
+	watch_for(s, EPOLL_CTL_MOD, c->sock, EPOLLRDHUP);
+	return 0;
+}
+
+void
+lm_vu_server_resume(struct lm_vu_server *s)
+{
+	if (!s->conn.paused)
+		return;
+	s->conn.paused = false;
+	watch(s, EPOLL_CTL_MOD, s->conn.sock);
+	wake(s);
+}
+
+static bool
+hung_up(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 void
 lm_vu_srv_command(struct lm_vu_server *s, struct lm_vu_msg *msg)
 {
@@ -161,8 +207,11 @@ lm_vu_srv_command(struct lm_vu_server *s, struct lm_vu_msg *msg)
 	}
 	if (command < LM_VU_COMMAND_MAX && handlers[command].fn != NULL &&
 			msg->len_bytes >= handlers[command].min_bytes &&
-			msg->nb_fds <= handlers[command].max_fds)
+			msg->nb_fds <= handlers[command].max_fds &&
+			lm_vu_srv_strict_command(s, command) == 0)
 		ret = handlers[command].fn(s, msg, &reply);
+	if (ret == -EINPROGRESS && hold(s, msg) == 0)
+		return;
 	if ((msg->hdr.flags & LM_VU_F_NO_REPLY) != 0 || s->conn.broken != NULL)
 		return;
 	if (send_reply(s, &msg->hdr, &reply, ret > 0 ? 0 : ret) < 0)
@@ -261,7 +310,10 @@ lm_vu_server_process(struct lm_vu_server *s)
 		if (ret < 0)
 			return ret;
 	}
-	while (s->conn.sock >= 0 && s->conn.broken == NULL && handled < MAX_PER_CALL) {
+	if (s->conn.paused && hung_up(s->conn.sock))
+		lm_vu_srv_break(s, "client closed the connection");
+	while (s->conn.sock >= 0 && s->conn.broken == NULL && !s->conn.paused &&
+			handled < MAX_PER_CALL) {
 		ret = next_command(s, &msg);
 		if (ret == 0)
 			break;
@@ -276,7 +328,7 @@ lm_vu_server_process(struct lm_vu_server *s)
 	}
 	if (s->conn.broken != NULL)
 		disconnect(s);
-	else if (s->conn.deferred != NULL)
+	else if (s->conn.deferred != NULL && !s->conn.paused)
 		wake(s);
 	return handled;
 }

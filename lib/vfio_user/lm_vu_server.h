@@ -11,7 +11,8 @@
  * lm_vu_server_process(); callbacks run inside that call. All functions on one server belong to
  * one thread. Everything that the client sends is checked here; a callback sees only offsets,
  * lengths and states that are in range. What a callback returns as -errno the client gets as
- * error of its command.
+ * error of its command. One that cannot finish yet returns -EINPROGRESS: its command waits, and
+ * those behind it, until lm_vu_server_resume(); then it is called again with the same arguments.
  *
  * A client that vanishes loses its mappings and interrupt bindings, the device keeps its state.
  * A client that shrinks a file after mapping it makes the device's next access a SIGBUS: nothing
@@ -87,6 +88,15 @@ struct lm_vu_server_conf {
 	struct lm_vu_region_conf regions[LM_VU_NUM_REGIONS];
 	uint32_t irq_counts[LM_VU_NUM_IRQS];
 	uint32_t max_dma_maps; /* 0: 1024 */
+	/**
+	 * Refuse what libvfio-user refuses (its lib/libvfio-user.c and lib/dma.c of 2026): while
+	 * the device is in STOP or STOP_COPY all commands but region access (in STOP only),
+	 * DEVICE_FEATURE and MIG_DATA_READ; features that it does not know with -EINVAL; a report
+	 * that is not exactly one mapping with the page size of the start. log_start gets no ranges
+	 * then. MIG_DATA_READ is answered with as many bytes as were asked for, of which the first
+	 * argsz count.
+	 */
+	bool strict;
 	const struct lm_vu_server_ops *ops;
 	void *ctx;
 };
@@ -111,6 +121,8 @@ int lm_vu_server_fd(const struct lm_vu_server *s);
  * @return messages handled, or -errno when the listener fails (-EMFILE and the like)
  */
 int lm_vu_server_process(struct lm_vu_server *s);
+/** A callback that returned -EINPROGRESS is called again, in the next process(). */
+void lm_vu_server_resume(struct lm_vu_server *s);
 bool lm_vu_server_connected(const struct lm_vu_server *s);
 /** Of the connection; limits on descriptors and transfers are the client's. */
 const struct lm_vu_caps *lm_vu_server_caps(const struct lm_vu_server *s);

@@ -133,7 +133,10 @@ set_log_start(struct lm_vu_server *s, struct feature_call *f)
 	memcpy(ranges, f->in + sizeof(d), d.num_ranges * sizeof(ranges[0]));
 	ret = ranges_check(ranges, d.num_ranges, d.page_size);
 	if (ret == 0)
-		ret = s->ops->log_start(s->ctx, ranges, d.num_ranges, &d.page_size);
+		ret = s->ops->log_start(s->ctx, ranges, s->conf.strict ? 0 : d.num_ranges,
+				&d.page_size);
+	if (ret == 0)
+		s->log_page_bytes = d.page_size;
 	memcpy(f->out, f->in, f->in_bytes);
 	memcpy(f->out, &d, sizeof(d));
 	f->out_bytes = f->in_bytes;
@@ -165,6 +168,9 @@ get_log_report(struct lm_vu_server *s, struct feature_call *f)
 	bitmap_bytes = lm_vu_bitmap_bytes(d.length, d.page_size);
 	if (bitmap_bytes > LM_VU_MAX_XFER || f->out_max_bytes < sizeof(d) + bitmap_bytes)
 		return -EINVAL;
+	ret = lm_vu_srv_strict_report(s, d.iova, d.length, d.page_size);
+	if (ret < 0)
+		return ret;
 	memset(f->out, 0, sizeof(d) + bitmap_bytes);
 	/* Behind 8 bytes of feature header and 24 of this one the bitmap is aligned. */
 	ret = s->ops->log_report(s->ctx, d.iova, d.length, d.page_size,
@@ -221,7 +227,7 @@ feature_run(struct lm_vu_server *s, uint32_t flags, struct feature_call *f)
 		return -EINVAL;
 	feature = find_feature(s, flags & LM_VU_FEATURE_INDEX_MASK);
 	if (feature == NULL)
-		return -ENOTTY;
+		return s->conf.strict ? -EINVAL : -ENOTTY;
 	if ((get && feature->get == NULL) || (set && feature->set == NULL))
 		return -EINVAL;
 	if (probe)
@@ -267,6 +273,8 @@ lm_vu_srv_mig_read(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_r
 	if (d.size > LM_VU_MAX_XFER || d.size > s->conn.caps.max_data_xfer_bytes ||
 			d.argsz < sizeof(d) || d.argsz - sizeof(d) < d.size)
 		return -EINVAL;
+	if (s->conf.strict)
+		memset(reply->buf + sizeof(d), 0, d.size);
 	ret = s->ops->mig_read(s->ctx, reply->buf + sizeof(d), d.size);
 	/* The wire has no "nothing now": less than asked for ends a round of pre-copy. */
 	if (ret == -ENOMSG)
@@ -275,10 +283,10 @@ lm_vu_srv_mig_read(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_r
 		return ret;
 	if ((uint32_t)ret > d.size)
 		return -EIO;
+	reply->len_bytes = (uint32_t)sizeof(d) + (s->conf.strict ? d.size : (uint32_t)ret);
 	d.size = (uint32_t)ret;
 	d.argsz = (uint32_t)sizeof(d) + d.size;
 	memcpy(reply->buf, &d, sizeof(d));
-	reply->len_bytes = d.argsz;
 	return 0;
 }
 

@@ -43,6 +43,7 @@ struct lm_vu_conn {
 	int sock; /* -1: nobody is connected */
 	int twin; /* -1: server's commands travel on sock */
 	bool negotiated;
+	bool paused; /* the command at the head of deferred waits for lm_vu_server_resume() */
 	const char *broken; /* why the connection must end, or NULL */
 	uint16_t next_id;
 	struct lm_vu_rx rx;
@@ -59,6 +60,7 @@ struct lm_vu_server {
 	void *ctx;
 	bool has_migration;
 	bool has_logging;
+	uint64_t log_page_bytes; /* strict: of the last start */
 	int epfd;
 	int listener;
 	int wake; /* eventfd: deferred commands or a broken connection wait for process() */
@@ -106,6 +108,11 @@ int lm_vu_srv_mig_read(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_
 int lm_vu_srv_mig_write(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_reply *reply);
 int lm_vu_srv_precopy_info(struct lm_vu_server *s, struct lm_vu_msg *msg,
 		struct lm_vu_reply *reply);
+
+/** As libvfio-user: 0, or -EINVAL. See lm_vu_server_conf.strict. */
+int lm_vu_srv_strict_command(struct lm_vu_server *s, uint16_t command);
+int lm_vu_srv_strict_report(struct lm_vu_server *s, uint64_t iova, uint64_t length_bytes,
+		uint64_t page_size_bytes);
 
 /** The connection cannot go on; it ends in the next lm_vu_server_process(). */
 void lm_vu_srv_break(struct lm_vu_server *s, const char *why);
