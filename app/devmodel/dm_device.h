@@ -30,6 +30,8 @@ struct dm_host {
 	void *(*dma_span)(void *ctx, uint64_t iova, uint64_t *len_bytes, uint32_t prot);
 	void (*irq)(void *ctx, uint16_t vector);
 	uint64_t (*now_ns)(void *ctx); /* monotonic */
+	/** A function of dm_mig_ops or dm_log_ops that returned -EINPROGRESS can go on. */
+	void (*mig_resume)(void *ctx);
 
 	uint32_t dma_epoch;
 	bool bus_master;
@@ -38,6 +40,31 @@ struct dm_host {
 };
 
 #define DM_MAX_BARS 6
+
+/**
+ * Migration of a device that commands its own, as the functions of lm_vu_server_ops; the last two
+ * may be NULL. One that takes time returns -EINPROGRESS and calls mig_resume when it is done: then
+ * it is called again, with the same arguments, for its result. dm_device_ops.reset in any state
+ * ends what goes on here: data is thrown away, the state is RUNNING, logging is off.
+ */
+struct dm_mig_ops {
+	uint64_t (*flags)(void *dev);
+	int (*state_get)(void *dev, uint32_t *state);
+	int (*state_set)(void *dev, uint32_t state);
+	int (*read)(void *dev, void *buf, uint32_t len_bytes);
+	int (*write)(void *dev, const void *buf, uint32_t len_bytes);
+	int (*precopy_info)(void *dev, uint32_t *flags, uint64_t *initial, uint64_t *dirty);
+	int (*data_size)(void *dev, uint64_t *bytes);
+};
+
+/** DMA logging, likewise. */
+struct dm_log_ops {
+	int (*start)(void *dev, const struct lm_vu_range *ranges, uint32_t nb_ranges,
+			uint64_t *page_size_bytes);
+	int (*stop)(void *dev);
+	int (*report)(void *dev, uint64_t iova, uint64_t length_bytes, uint64_t page_size_bytes,
+			uint64_t *bitmap);
+};
 
 struct dm_device_ops {
 	void (*destroy)(void *dev);
@@ -64,6 +91,10 @@ struct dm_device_ops {
 	int (*stats)(void *dev, json_t *object);
 	/** -ENOTSUP: no such command; *error: static text for -EINVAL. */
 	int (*control)(void *dev, const char *cmd, const json_t *args, const char **error);
+	/** A fault that dm_fault_parse() does not know; may be NULL. -EINVAL: nor does the device. */
+	int (*fault)(void *dev, const char *spec);
+	const struct dm_mig_ops *mig; /* NULL: does not migrate by itself */
+	const struct dm_log_ops *log; /* NULL: no DMA logging */
 };
 
 /** What a device shows of itself; filled by its create function. */
@@ -77,6 +108,7 @@ struct dm_device {
 	uint32_t msix_bar;                          /* the function puts MSI-X here */
 	uint16_t nb_vectors;
 	int wake_fd;                                /* also wakes the thread; -1: none */
+	bool strict;                                /* as lm_vu_server_conf */
 };
 
 #endif /* DM_DEVICE_H */

@@ -40,6 +40,14 @@ dm_function_now_ns(void *ctx)
 }
 
 static void
+dm_function_mig_resume(void *ctx)
+{
+	struct dm_function *f = ctx;
+
+	lm_vu_server_resume(f->server);
+}
+
+static void
 dm_function_bus_master(void *ctx, bool on)
 {
 	struct dm_function *f = ctx;
@@ -187,6 +195,7 @@ dm_function_init(struct dm_function *f, const char *path)
 	f->host.dma_span = dm_function_dma_span;
 	f->host.irq = dm_function_irq;
 	f->host.now_ns = dm_function_now_ns;
+	f->host.mig_resume = dm_function_mig_resume;
 	f->host.rules = &f->rules;
 	f->host.faults = &f->faults;
 	dm_pci_init(&f->pci, &dm_function_pci_ops, f);
@@ -219,7 +228,8 @@ dm_function_open(struct dm_function *f)
 	struct lm_vu_server_conf conf = {
 		.path = f->path,
 		.irq_counts[LM_VU_IRQ_MSIX] = f->device.nb_vectors,
-		.ops = &dm_function_server_ops,
+		.strict = f->device.strict,
+		.ops = &f->server_ops,
 		.ctx = f,
 	};
 	unsigned int i;
@@ -228,6 +238,8 @@ dm_function_open(struct dm_function *f)
 	ret = dm_function_config_space(f);
 	if (ret != 0)
 		return ret;
+	f->server_ops = dm_function_server_ops;
+	dm_function_mig_ops(f, &f->server_ops);
 	for (i = 0; i < LM_VU_NUM_REGIONS; i++)
 		conf.regions[i].fd = -1;
 	for (i = 0; i < DM_MAX_BARS; i++)
@@ -293,6 +305,16 @@ dm_function_close(struct dm_function *f)
 	if (f->device.ops != NULL)
 		f->device.ops->destroy(f->device.dev);
 	f->device.ops = NULL;
+}
+
+int
+dm_function_fault(struct dm_function *f, const char *spec)
+{
+	int ret = dm_fault_parse(&f->faults, spec);
+
+	if (ret != 0 && f->device.ops->fault != NULL)
+		ret = f->device.ops->fault(f->device.dev, spec);
+	return ret;
 }
 
 int

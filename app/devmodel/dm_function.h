@@ -27,6 +27,7 @@ struct dm_function {
 	struct dm_pci pci;
 	struct dm_device device; /* ops NULL: none yet */
 	struct lm_vu_server *server;
+	struct lm_vu_server_ops server_ops; /* without what the device lacks */
 	struct dm_loop *loop;
 	const char *path;
 	struct dm_function_io io[DM_FUNCTION_MAX_IO];
@@ -43,5 +44,10 @@ int dm_function_watch(struct dm_function *f, struct dm_loop *loop);
 /** Also of one that was never opened. */
 void dm_function_close(struct dm_function *f);
 int dm_function_stats(struct dm_function *f, json_t *object);
+/** Of the function in general, or of its device. @return 0, -EINVAL. */
+int dm_function_fault(struct dm_function *f, const char *spec);
+
+/** Fill in what the device has of migration and logging. */
+void dm_function_mig_ops(const struct dm_function *f, struct lm_vu_server_ops *ops);
 
 #endif /* DM_FUNCTION_H */

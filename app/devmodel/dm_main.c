@@ -80,7 +80,7 @@ dm_app_command(void *ctx, const char *cmd, const json_t *args, json_t *reply, co
 		return f->device.ops->control(f->device.dev, cmd, args, error);
 	*error = "unknown fault";
 	spec = json_string_value(json_object_get(args, "spec"));
-	return spec == NULL ? -EINVAL : dm_fault_parse(&f->faults, spec);
+	return spec == NULL ? -EINVAL : dm_function_fault(f, spec);
 }
 
 static int
