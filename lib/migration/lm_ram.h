@@ -22,7 +22,10 @@ struct lm_ram;
 
 /** Written by CPUs too: track them (userfaultfd write-protect), where that works, else resend. */
 #define LM_RAM_F_CPU_WRITES 0x1u
-/** Control area: never in a pre-copy round, sent whole after the stop. */
+/**
+ * Control area: lm_ram_take() passes it over until it is asked for what comes after the stop. Who
+ * begins a migration by lm_ram_mark_all() therefore has it sent whole then.
+ */
 #define LM_RAM_F_AFTER_STOP 0x2u
 
 #define LM_RAM_PAGE_BYTES 4096u
@@ -39,18 +42,30 @@ struct lm_ram_region {
 int lm_ram_create(struct lm_ram **ram);
 /** NULL is allowed. */
 void lm_ram_destroy(struct lm_ram *ram);
-/** All clean. @return 0; -EINVAL: empty, not aligned, or wraps; -EEXIST: name or range; -ENOMEM */
+/**
+ * Copied; all clean. Costs one bit of heap a page, touched only where pages get dirty.
+ * @return 0; -EINVAL: no name or one that does not end, no vaddr, empty, not aligned, or wraps;
+ * -EEXIST: the name is taken or ranges overlap; -ENOMEM
+ */
 int lm_ram_add(struct lm_ram *ram, const struct lm_ram_region *region);
 unsigned int lm_ram_count(const struct lm_ram *ram);
 /** NULL beyond the last; ascending by address. */
 const struct lm_ram_region *lm_ram_get(const struct lm_ram *ram, unsigned int index);
 
-/** Any thread; the data must have been written before. What lies in no region is ignored. */
+/**
+ * Mark every page that [addr, addr + len) touches. Any thread; the data must have been written
+ * before (R1). What lies in no region is ignored.
+ */
 void lm_ram_mark(struct lm_ram *ram, uint64_t addr, uint64_t len_bytes);
+/** All pages of all regions. Any thread. */
 void lm_ram_mark_all(struct lm_ram *ram);
-/** Any thread: OR a bitmap by address. @return 0 */
+/**
+ * OR a bitmap by address, of any page size and alignment; it is left as it was. Any thread; the
+ * caller keeps bm unchanged meanwhile.
+ * @return 0
+ */
 int lm_ram_merge(struct lm_ram *ram, const struct lm_bitmap *bm);
-/** Dirty now; after_stop: only control areas, else all others. */
+/** Dirty now; after_stop: only control areas, else all others. Any thread. */
 uint64_t lm_ram_dirty_bytes(const struct lm_ram *ram, bool after_stop);
 
 /** A run of pages to send. */
@@ -62,14 +77,16 @@ struct lm_ram_run {
 /**
  * Take the next run of dirty pages: their bits are cleared before this returns, so what is written
  * from then on is dirty again (R2). Goes around the regions from *cursor on, which the caller sets
- * to 0 once; ends when a whole turn found nothing. With pass true, regions LM_RAM_F_AFTER_STOP too.
+ * to 0 once; ends when a whole turn found nothing. One thread at a time, whatever others mark. A run
+ * lies in one region.
  *
- * @param max_bytes cut a run to this; a multiple of the page
+ * @param after_stop regions LM_RAM_F_AFTER_STOP too
+ * @param max_bytes cut a run to this, rounded down to pages, but not to less than one
  * @return true: *run is filled; false: nothing is dirty
  */
-bool lm_ram_take(struct lm_ram *ram, bool pass, uint64_t max_bytes, uint64_t *cursor,
+bool lm_ram_take(struct lm_ram *ram, bool after_stop, uint64_t max_bytes, uint64_t *cursor,
 		struct lm_ram_run *run);
-/** Put a run back that could not be sent. */
+/** Put a run back that could not be sent. Any thread. */
 void lm_ram_give_back(struct lm_ram *ram, const struct lm_ram_run *run);
 
 /** Destination: a writable pointer to [addr, addr + len) if it lies in one region, else NULL. */
