@@ -29,8 +29,9 @@
 	X(QUEUE_LATE, "queue_late", \
 		"3.1.1: queues are enabled before DRIVER_OK, or after RING_RESET") \
 	X(QUEUE_ABSENT, "queue_absent", "4.1.5.1.3: a queue of size 0 does not exist") \
-	X(QUEUE_SIZE, "queue_size", "2.7: the size is a power of two, not above the device's") \
-	X(QUEUE_ALIGN, "queue_align", "2.7: rings are aligned to 16, 2 and 4 bytes") \
+	X(QUEUE_SIZE, "queue_size", \
+		"2.7: the size is a power of two unless packed, not above the device's") \
+	X(QUEUE_ALIGN, "queue_align", "2.7, 2.8.10.1: the parts of a ring are aligned") \
 	X(QUEUE_ENABLED, "queue_enabled", \
 		"4.1.4.3.2: queue fields stay while the queue is enabled") \
 	X(QUEUE_ENABLE_ZERO, "queue_enable_zero", "4.1.4.3.2: 0 is not written to queue_enable") \
@@ -38,16 +39,28 @@
 	X(NOTIFY_DISABLED, "notify_disabled", "4.1.5.2: only enabled queues are notified") \
 	X(NOTIFY_EARLY, "notify_early", "3.1.1: no notification before DRIVER_OK") \
 	X(NOTIFY_VALUE, "notify_value", "4.1.5.2: a doorbell gets the index of its queue") \
-	X(AVAIL_JUMP, "avail_jump", "2.7.13: at most a ring's worth is made available") \
+	X(AVAIL_JUMP, "avail_jump", "2.7.13, 2.8.17: at most a ring's worth is made available") \
 	X(AVAIL_HEAD, "avail_head", "2.7.6: a head lies inside the descriptor table") \
 	X(DESC_NEXT, "desc_next", "2.7.5: next lies inside the table") \
-	X(DESC_LOOP, "desc_loop", "2.7.5.3.1: a chain is no longer than the queue") \
-	X(DESC_ORDER, "desc_order", "2.7.4.2: readable buffers come before writable ones") \
+	X(DESC_LOOP, "desc_loop", "2.7.5.3.1, 2.8.17: a chain is no longer than the queue") \
+	X(DESC_ORDER, "desc_order", \
+		"2.7.4.2, 2.8.17: readable buffers come before writable ones") \
+	X(DESC_AVAIL, "desc_avail", \
+		"2.8.17: a list's first descriptor is made available after the others") \
+	X(DESC_ID, "desc_id", \
+		"2.8.21: a buffer has an id of its own, below the queue's size") \
 	X(DESC_TOO_LONG, "desc_too_long", "2.7.5.2: a chain is no longer than 2^32 bytes") \
-	X(INDIRECT_OFF, "indirect_off", "2.7.5.3.1: indirect tables need INDIRECT_DESC") \
-	X(INDIRECT_NESTED, "indirect_nested", "2.7.5.3.1: a table holds no further table") \
-	X(INDIRECT_NEXT, "indirect_next", "2.7.5.3.1: INDIRECT and NEXT exclude each other") \
+	X(INDIRECT_OFF, "indirect_off", \
+		"2.7.5.3.1, 2.8.19: indirect tables need INDIRECT_DESC") \
+	X(INDIRECT_NESTED, "indirect_nested", \
+		"2.7.5.3.1, 2.8.19: a table holds no further table") \
+	X(INDIRECT_NEXT, "indirect_next", \
+		"2.7.5.3.1, 2.8.19: INDIRECT and NEXT exclude each other") \
+	X(INDIRECT_FLAGS, "indirect_flags", \
+		"2.8.19: a packed ring's table has no flags but WRITE") \
 	X(INDIRECT_LENGTH, "indirect_length", "2.7.5.3.2: a table's length is a multiple of 16") \
+	X(EVENT, "event", \
+		"2.8.14: an event has known flags, DESC only with EVENT_IDX, inside the ring") \
 	X(DMA_UNMAPPED, "dma_unmapped", "2.7.5: buffers and rings lie in memory that is mapped") \
 	X(DMA_BUS_MASTER, "dma_bus_master", "PCI: bus mastering is on before DMA is asked for") \
 	X(RX_READABLE, "rx_readable", "5.1.6.3: receive buffers are writable only") \

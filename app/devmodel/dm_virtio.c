@@ -132,12 +132,14 @@ dm_virtio_queue_start(struct dm_virtio *v, uint16_t index)
 	struct dm_virtio_queue *q = &v->queues[index];
 	const struct dm_vring_conf conf = {
 		.desc_iova = q->desc_iova,
-		.avail_iova = q->driver_iova,
-		.used_iova = q->device_iova,
+		.driver_iova = q->driver_iova,
+		.device_iova = q->device_iova,
 		.size = q->size,
 		.index = index,
+		.packed = dm_virtio_has(v, LM_VIRTIO_F_RING_PACKED),
 		.event_idx = dm_virtio_has(v, LM_VIRTIO_F_EVENT_IDX),
 		.indirect = dm_virtio_has(v, LM_VIRTIO_F_INDIRECT_DESC),
+		.in_order = dm_virtio_has(v, LM_VIRTIO_F_IN_ORDER),
 	};
 
 	dm_vring_start(&q->ring, v->host, &conf);
@@ -194,10 +196,19 @@ dm_virtio_status_write(struct dm_virtio *v, uint8_t status)
 	v->status = status;
 }
 
+bool
+dm_virtio_queue_size_ok(const struct dm_virtio *v, uint32_t size)
+{
+	return size != 0 && size <= v->queue_size_max && (lm_vring_split_size_ok(size) ||
+			dm_virtio_has(v, LM_VIRTIO_F_RING_PACKED));
+}
+
 static bool
 dm_virtio_queue_check(struct dm_virtio *v, uint16_t index)
 {
 	const struct dm_virtio_queue *q = &v->queues[index];
+	uint64_t driver_align = dm_virtio_has(v, LM_VIRTIO_F_RING_PACKED) ?
+			LM_VRING_PACKED_EVENT_ALIGN : LM_VRING_AVAIL_ALIGN;
 
 	if ((v->status & LM_VIRTIO_STATUS_FEATURES_OK) == 0) {
 		dm_rule_broken(v->host->rules, DM_RULE_QUEUE_EARLY, "queue %u", index);
@@ -206,13 +217,13 @@ dm_virtio_queue_check(struct dm_virtio *v, uint16_t index)
 	if ((v->status & LM_VIRTIO_STATUS_DRIVER_OK) != 0 &&
 			!dm_virtio_has(v, LM_VIRTIO_F_RING_RESET))
 		dm_rule_broken(v->host->rules, DM_RULE_QUEUE_LATE, "queue %u", index);
-	if (!lm_vring_split_size_ok(q->size) || q->size > v->queue_size_max) {
+	if (!dm_virtio_queue_size_ok(v, q->size)) {
 		dm_rule_broken(v->host->rules, DM_RULE_QUEUE_SIZE, "queue %u, size %u", index,
 				q->size);
 		return false;
 	}
 	if (q->desc_iova % LM_VRING_DESC_ALIGN != 0 ||
-			q->driver_iova % LM_VRING_AVAIL_ALIGN != 0 ||
+			q->driver_iova % driver_align != 0 ||
 			q->device_iova % LM_VRING_USED_ALIGN != 0) {
 		dm_rule_broken(v->host->rules, DM_RULE_QUEUE_ALIGN, "queue %u", index);
 		return false;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "dm_device.h"
-#include "dm_vring_split.h"
+#include "dm_vring.h"
 #include "virtio_pci_if.h"
 
 #define DM_VIRTIO_BAR 0       /* 64-bit, with BAR 1 */
@@ -129,6 +129,7 @@ void dm_virtio_common_write(struct dm_virtio *v, uint32_t offset, const void *bu
 
 /* Status and queues; called by the registers. */
 void dm_virtio_status_write(struct dm_virtio *v, uint8_t status);
+bool dm_virtio_queue_size_ok(const struct dm_virtio *v, uint32_t size);
 void dm_virtio_queue_enable(struct dm_virtio *v, uint16_t index);
 void dm_virtio_queue_reset_start(struct dm_virtio *v, uint16_t index);
 

@@ -235,7 +235,7 @@ dm_net_ctrl_poll(struct dm_net *net)
 		if (ret != 1)
 			break;
 		written = dm_net_ctrl_one(net, &chain);
-		dm_vring_push(ring, chain.head, written);
+		dm_vring_push(ring, &chain, written);
 	}
 	dm_virtio_queue_publish(&net->vio, queue);
 	if (ret < 0)

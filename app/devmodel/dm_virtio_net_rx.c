@@ -114,7 +114,7 @@ dm_net_rx_collect(struct dm_net *net, uint16_t queue, uint64_t need)
 	if (have >= need)
 		return (int)nb;
 
-	dm_vring_unfetch(ring, (uint16_t)nb);
+	dm_vring_unfetch(ring, net->chains, (uint16_t)nb);
 	if (ret < 0) {
 		dm_virtio_failed(&net->vio);
 		return -1 - DM_NET_RX_RING_ERROR;
@@ -151,7 +151,7 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint
 		left -= room;
 		if (net->host->faults->overrun != 0)
 			dm_net_chain_fill(chain, skip + room);
-		dm_vring_push(ring, chain->head, (uint32_t)(skip + room));
+		dm_vring_push(ring, chain, (uint32_t)(skip + room));
 	}
 	return nb;
 }

@@ -143,7 +143,7 @@ dm_net_tx_poll(struct dm_net *net, uint16_t pair)
 		if (ret != 1)
 			break;
 		dm_net_tx_one(net, &chain, pair);
-		dm_vring_push(ring, chain.head, 0);
+		dm_vring_push(ring, &chain, 0);
 		dm_fault_frame(net->host->faults);
 	}
 	if (work != 0)

@@ -158,7 +158,7 @@ dm_reg_qsize(struct dm_virtio *v, struct dm_virtio_queue *q)
 static void
 dm_reg_qsize_write(struct dm_virtio *v, struct dm_virtio_queue *q, uint32_t value)
 {
-	if (!lm_vring_split_size_ok(value) || value > v->queue_size_max) {
+	if (!dm_virtio_queue_size_ok(v, value)) {
 		dm_rule_broken(v->host->rules, DM_RULE_QUEUE_SIZE, "queue %u, size %u",
 				dm_virtio_queue_index(v, q), value);
 		return;

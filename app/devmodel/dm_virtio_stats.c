@@ -19,7 +19,7 @@ dm_virtio_queue_stats(struct dm_virtio *v, uint16_t index)
 	return json_pack("{s:i,s:b,s:i,s:i,s:i,s:b,s:b,s:I,s:I,s:s}",
 			"index", index, "enabled", q->enabled, "size", q->size,
 			"avail_idx", live ? dm_vring_avail_idx(&q->ring) : 0,
-			"used_idx", live ? q->ring.used_shown : 0,
+			"used_idx", live ? dm_vring_used_idx(&q->ring) : 0,
 			"broken", q->enabled && q->ring.broken, "resetting", q->resetting,
 			"kicks", (json_int_t)q->kicks, "irqs", (json_int_t)q->irqs,
 			"doorbell", dm_virtio_doorbell_names[q->doorbell]);

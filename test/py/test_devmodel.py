@@ -24,6 +24,10 @@ MAC = "02:00:00:00:00:01"
 BASIC = bits(vfu_net.F_VERSION_1, vfu_net.F_ACCESS, vfu_net.F_MAC, vfu_net.F_STATUS)
 FULL = BASIC | bits(vfu_net.F_MRG, vfu_net.F_CTRL, vfu_net.F_CTRL_RX, vfu_net.F_INDIRECT,
                     vfu_net.F_EVENT_IDX, vfu_net.F_RING_RESET, vfu_net.F_ANNOUNCE)
+PACKED, IN_ORDER = bits(vfu_net.F_PACKED), bits(vfu_net.F_IN_ORDER)
+LAYOUTS = {"basic": BASIC, "full": FULL, "in-order": FULL | IN_ORDER, "packed": BASIC | PACKED,
+           "packed-full": FULL | PACKED, "packed-in-order": FULL | PACKED | IN_ORDER}
+layouts = pytest.mark.parametrize("features", LAYOUTS.values(), ids=LAYOUTS.keys())
 
 
 class Model:
@@ -67,7 +71,7 @@ def frame(number: int, size: int = 200, flow: int = 0) -> bytes:
 def ping(card: vfu_net.Nic, number: int, size: int = 200) -> None:
     """A frame around the loop wire, byte for byte."""
     sent = frame(number, size)
-    card.tx(1, number % 64, sent)
+    card.tx(1, number % 32, sent)
     got: list[bytes] = []
 
     def arrived() -> bool:
@@ -78,11 +82,11 @@ def ping(card: vfu_net.Nic, number: int, size: int = 200) -> None:
 
     wait(arrived, f"echo of frame {number}")
     assert got == [sent]
-    assert card.rings[1].take() == (number % 64, 0)
+    assert card.rings[1].take() == (number % 32, 0)
 
 
 @pytest.mark.parametrize("doorbell", ["message", "eventfd", "mapped"])
-@pytest.mark.parametrize("features", [BASIC, FULL])
+@layouts
 def test_loop(model: Callable[..., Model], doorbell: str, features: int) -> None:
     """Catches: a lost doorbell of any kind, wrong lengths, wrong bytes, ring wrap."""
     one = model("--wire", "loop")
@@ -99,7 +103,33 @@ def test_loop(model: Callable[..., Model], doorbell: str, features: int) -> None
         assert stats["rx_frames"] == stats["tx_frames"] == 300
         assert stats["drops"] == {} and stats["status"] == 0xf and stats["features"] == features
         used = [q["used_idx"] for q in stats["queues"]]
-        assert used == [300, 300, 0]
+        assert used == [ring.code(300 if ring.index < 2 else 0) for ring in card.rings]
+        one.clean()
+
+
+@layouts
+def test_pieces(model: Callable[..., Model], features: int) -> None:
+    """Catches: chains over a ring's end, tables, one used element for many, doorbells in bursts."""
+    one = model("--wire", "loop", "--queue-size", "32")
+    rng = random.Random(features)
+    with vfu_net.nic(one.path, "eventfd") as card:
+        size = 29 if features & PACKED else 32
+        card.start(features, size)
+        card.rx_post(0, size)
+        for burst in range(60):
+            sent = [frame(16 * burst + i, 60 + rng.randrange(1400))
+                    for i in range(rng.randrange(1, 5))]
+            for i, one_frame in enumerate(sent):
+                table = bool(features & bits(vfu_net.F_INDIRECT)) and rng.random() < 0.4
+                card.tx_pieces(1, 7 * i, one_frame, rng.randrange(1, 8), table)
+            card.kick(card.rings[1])
+            got: list[bytes] = []
+            wait(lambda got=got, sent=sent: (  # type: ignore[misc]
+                got.extend(card.rx_all(0)) or len(got) >= len(sent)), "all echoes")
+            assert got == sent
+            done = [card.rings[1].take() for _ in sent]
+            assert done == [(7 * i, 0) for i in range(len(sent))]
+            assert card.rings[1].take() is None
         one.clean()
 
 
@@ -134,11 +164,12 @@ def test_shared_doorbell(model: Callable[..., Model]) -> None:
         one.clean()
 
 
-def test_ring_reset_under_traffic(model: Callable[..., Model]) -> None:
+@pytest.mark.parametrize("layout", ["full", "packed-full", "packed-in-order"])
+def test_ring_reset_under_traffic(model: Callable[..., Model], layout: str) -> None:
     """Catches: a chain that was sent and not marked used, or used after the reset's end."""
     one = model("--wire", "loop")
     with vfu_net.nic(one.path, "eventfd") as card:
-        card.start(FULL)
+        card.start(LAYOUTS[layout])
         sent = 0
         for round_ in range(50):
             count = 1 + round_ * 5 % 40

@@ -29,6 +29,7 @@ HDR = 12
 
 F_MTU, F_MAC, F_MRG, F_STATUS, F_CTRL, F_CTRL_RX, F_ANNOUNCE, F_MQ = 3, 5, 15, 16, 17, 18, 21, 22
 F_INDIRECT, F_EVENT_IDX, F_VERSION_1, F_ACCESS, F_RING_RESET = 28, 29, 32, 33, 40
+F_PACKED, F_IN_ORDER = 34, 35
 
 
 def bits(*numbers: int) -> int:
@@ -136,16 +137,23 @@ class Ring:
         self.nic, self.index, self.size = nic, index, size
         self.base = index * 0x4000
         self.avail = self.used = 0
+        self.out: list[int] = []  # what the device has, in order
+        self.batch: list[tuple[int, int]] = []  # used, and not taken yet
         nic.ram[self.base:self.base + 0x4000] = bytes(0x4000)
 
     def desc(self, i: int, addr: int, length: int, flags: int, following: int = 0) -> None:
         struct.pack_into("<QIHH", self.nic.ram, self.base + 16 * i, addr, length, flags, following)
 
     def offer(self, head: int) -> None:
+        self.out.append(head)
         at = self.base + 0x2000
         struct.pack_into("<H", self.nic.ram, at + 4 + 2 * (self.avail % self.size), head)
         self.avail = (self.avail + 1) & 0xffff
         struct.pack_into("<H", self.nic.ram, at + 2, self.avail)
+
+    def code(self, nth: int) -> int:
+        """How the model reports the nth chain (split) or descriptor (packed)."""
+        return nth & 0xffff
 
     def wants_kick(self) -> bool:
         if self.nic.has(F_EVENT_IDX):
@@ -154,16 +162,78 @@ class Ring:
         return not struct.unpack_from("<H", self.nic.ram, self.base + 0x3000)[0] & 1
 
     def take(self) -> tuple[int, int] | None:
-        """Next used element: id, length."""
+        """Next used chain: id, length."""
+        if not self.batch:
+            self.look()
+        return self.batch.pop(0) if self.batch else None
+
+    def look(self) -> None:
         at = self.base + 0x3000
         if struct.unpack_from("<H", self.nic.ram, at + 2)[0] == self.used:
-            return None
-        elem: tuple[int, int] = struct.unpack_from(
+            return
+        head, length = struct.unpack_from(
             "<II", self.nic.ram, at + 4 + 8 * (self.used % self.size))
-        self.used = (self.used + 1) & 0xffff
+        self.done(head, length)
+        self.used = (self.used + len(self.batch)) & 0xffff
         if self.nic.has(F_EVENT_IDX):
             struct.pack_into("<H", self.nic.ram, self.base + 0x2000 + 4 + 2 * self.size, self.used)
-        return elem
+
+    def done(self, head: int, length: int) -> None:
+        """With IN_ORDER an element stands for all chains up to its own."""
+        if not self.nic.has(F_IN_ORDER):
+            self.out.remove(head)
+            self.batch = [(head, length)]
+            return
+        number = self.out.index(head) + 1
+        self.batch = [(skipped, 0) for skipped in self.out[:number - 1]] + [(head, length)]
+        del self.out[:number]
+
+
+class PackedRing(Ring):
+    """Driver side of one packed queue; a chain is named by its first descriptor, as in split."""
+
+    def __init__(self, nic: Nic, index: int, size: int) -> None:
+        super().__init__(nic, index, size)
+        self.table: dict[int, tuple[int, int, int, int]] = {}
+        self.slots: dict[int, int] = {}  # descriptors of a chain that is out
+        self.last = 0                    # descriptors of the chain offered last
+
+    def desc(self, i: int, addr: int, length: int, flags: int, following: int = 0) -> None:
+        self.table[i] = (addr, length, flags, following)
+
+    def code(self, nth: int) -> int:
+        return nth % self.size | (0x8000 if nth // self.size % 2 == 0 else 0)
+
+    def offer(self, head: int) -> None:
+        self.out.append(head)
+        chain = [self.table[head]]
+        while chain[-1][2] & 1:
+            chain.append(self.table[chain[-1][3]])
+        for i in reversed(range(len(chain))):
+            addr, length, flags, _ = chain[i]
+            at = self.base + 16 * ((self.avail + i) % self.size)
+            struct.pack_into("<QIH", self.nic.ram, at, addr, length, head)
+            mark = 0x80 if self.code(self.avail + i) & 0x8000 else 0x8000
+            struct.pack_into("<H", self.nic.ram, at + 14, flags | mark)
+        self.slots[head] = self.last = len(chain)
+        self.avail += len(chain)
+
+    def wants_kick(self) -> bool:
+        off_wrap, flags = struct.unpack_from("<HH", self.nic.ram, self.base + 0x3000)
+        assert flags <= (2 if self.nic.has(F_EVENT_IDX) else 1)
+        if flags < 2:
+            return bool(flags == 0)
+        return off_wrap in [self.code(nth) for nth in range(self.avail - self.last, self.avail)]
+
+    def look(self) -> None:
+        at = self.base + 16 * (self.used % self.size)
+        length, head, flags = struct.unpack_from("<IHH", self.nic.ram, at + 8)
+        if flags & 0x8080 != (0x8080 if self.code(self.used) & 0x8000 else 0):
+            return
+        self.done(head, length if flags & 2 else 0)
+        self.used += sum(self.slots.pop(one) for one, _ in self.batch)
+        if self.nic.has(F_EVENT_IDX):
+            struct.pack_into("<HH", self.nic.ram, self.base + 0x2000, self.code(self.used), 2)
 
 
 class Nic:
@@ -272,7 +342,7 @@ class Nic:
         self.common_write(20, 1, 0xf)
 
     def enable(self, q: int, size: int) -> Ring:
-        ring = Ring(self, q, size)
+        ring = (PackedRing if self.has(F_PACKED) else Ring)(self, q, size)
         self.common_write(22, 2, q)
         self.common_write(24, 2, size)
         self.common_write(26, 2, q + 1)
@@ -306,6 +376,31 @@ class Nic:
         self.rings[q].offer(slot)
         if self.rings[q].wants_kick():
             self.kick(self.rings[q])
+
+    def tx_pieces(self, q: int, slot: int, frame: bytes, number: int, table: bool) -> None:
+        """The same in so many descriptors from slot on, or in a table of them; no kick."""
+        ring, at, data = self.rings[q], self.buffer(q, slot), bytes(HDR) + frame
+        self.ram[at:at + len(data)] = data
+        step = len(data) // number
+        for i in range(number):
+            here = RAM_IOVA + at + i * step
+            length = step if i + 1 < number else len(data) - i * step
+            more = 1 if i + 1 < number else 0
+            if table:
+                rest = (0, 0) if self.has(F_PACKED) else (more, i + 1)
+                struct.pack_into("<QIHH", self.ram, 0x400000 + 1024 * slot + 16 * i, here, length,
+                                 *rest)
+            else:
+                ring.desc(slot + i, here, length, more, slot + i + 1)
+        if table:
+            ring.desc(slot, RAM_IOVA + 0x400000 + 1024 * slot, 16 * number, 4)
+        ring.offer(slot)
+
+    def rx_all(self, q: int) -> list[bytes]:
+        frames = []
+        while (frame := self.rx(q)) is not None:
+            frames.append(frame)
+        return frames
 
     def rx(self, q: int) -> bytes | None:
         """A frame, put together from its buffers, which are posted again."""

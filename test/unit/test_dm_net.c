@@ -640,7 +640,8 @@ test_feature_mask(void **state)
 
 	net_create(n, 4, ~BIT(22) & ~BIT(40) & ~BIT(32), false);
 	wr(n, R_DFSELECT, 4, 1);
-	assert_int_equal(rd(n, R_DF, 4), 0x3); /* VERSION_1 stays; ACCESS_PLATFORM */
+	/* VERSION_1 stays; ACCESS_PLATFORM, RING_PACKED, IN_ORDER */
+	assert_int_equal(rd(n, R_DF, 4), 0xf);
 	wr(n, R_DFSELECT, 4, 0);
 	assert_int_equal(rd(n, R_DF, 4) & (1 << 22), 0);
 }

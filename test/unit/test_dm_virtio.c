@@ -107,7 +107,7 @@ test_features(void **state)
 
 	assert_int_equal(net_negotiate(n, 0), 3);
 	assert_int_equal(broken(n, DM_RULE_FEATURE_VERSION), 1);
-	assert_int_equal(net_negotiate(n, V1 | UINT64_C(1) << 34), 3); /* RING_PACKED */
+	assert_int_equal(net_negotiate(n, V1 | UINT64_C(1) << 37), 3); /* SR_IOV */
 	assert_int_equal(broken(n, DM_RULE_FEATURE_NOT_OFFERED), 1);
 	assert_int_equal(net_negotiate(n, V1 | 1 << 18), 3); /* CTRL_RX without CTRL_VQ */
 	assert_int_equal(broken(n, DM_RULE_FEATURE_NEEDS), 1);

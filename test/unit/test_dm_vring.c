@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "dm_fake_host.h"
-#include "dm_vring_split.h"
+#include "dm_vring.h"
 
 #define RW (LM_VU_PROT_READ | LM_VU_PROT_WRITE)
 #define RAM 0x100000u       /* 64 KiB, then 64 KiB more in another allocation */
@@ -45,7 +45,7 @@ static void
 start(struct fixture *x, bool event_idx, bool indirect)
 {
 	const struct dm_vring_conf conf = {
-		.desc_iova = DESC, .avail_iova = AVAIL, .used_iova = USED,
+		.desc_iova = DESC, .driver_iova = AVAIL, .device_iova = USED,
 		.size = SIZE, .index = 3, .event_idx = event_idx, .indirect = indirect,
 	};
 
@@ -121,7 +121,7 @@ expect_broken(struct fixture *x, enum dm_rule rule)
 	/* It stays so, says it once, and writes nothing. */
 	assert_int_equal(fetch(x), -EIO);
 	assert_int_equal(x->f.rules.total, 1);
-	dm_vring_push(&x->vr, 0, 1);
+	dm_vring_push(&x->vr, &x->chain, 1);
 	assert_false(dm_vring_publish(&x->vr));
 	assert_memory_equal(used, before, sizeof(before));
 }
@@ -149,7 +149,7 @@ test_chain(void **state)
 	assert_ptr_equal(x->iov[3].iov_base, fake_at(&x->f, BUF + 400, 1));
 	assert_int_equal(fetch(x), 0);
 
-	dm_vring_push(&x->vr, 5, 41);
+	dm_vring_push(&x->vr, &x->chain, 41);
 	assert_int_equal(get16(&x->f, USED + 2), 0);
 	assert_true(dm_vring_publish(&x->vr));
 	assert_int_equal(get16(&x->f, USED + 2), 1);
@@ -414,7 +414,7 @@ test_ring_unmapped(void **state)
 	assert_int_equal(fetch(x), 1);
 	fake_fini(&x->f);
 	x->f.host.dma_epoch++;
-	dm_vring_push(&x->vr, 0, 16);
+	dm_vring_push(&x->vr, &x->chain, 16);
 	assert_false(dm_vring_publish(&x->vr));
 	assert_int_equal(fetch(x), -EIO);
 	assert_int_equal(x->f.rules.count[DM_RULE_DMA_UNMAPPED], 1);
@@ -431,7 +431,7 @@ test_unfetch(void **state)
 	offer(x, 1);
 	assert_int_equal(fetch(x), 1);
 	assert_int_equal(fetch(x), 1);
-	dm_vring_unfetch(&x->vr, 2);
+	dm_vring_unfetch(&x->vr, &x->chain, 2);
 	assert_int_equal(fetch(x), 1);
 	assert_int_equal(x->chain.head, 0);
 	assert_int_equal(fetch(x), 1);
@@ -448,10 +448,10 @@ test_flags(void **state)
 	offer(x, 0);
 	assert_int_equal(fetch(x), 1);
 	put16(&x->f, AVAIL, 1); /* NO_INTERRUPT */
-	dm_vring_push(&x->vr, 0, 1);
+	dm_vring_push(&x->vr, &x->chain, 1);
 	assert_false(dm_vring_publish(&x->vr));
 	put16(&x->f, AVAIL, 0);
-	dm_vring_push(&x->vr, 0, 1);
+	dm_vring_push(&x->vr, &x->chain, 1);
 	assert_true(dm_vring_publish(&x->vr));
 
 	dm_vring_notify_off(&x->vr);
@@ -496,7 +496,7 @@ test_event_idx(void **state)
 			offer(x, 0);
 		for (i = 0; i < nb; i++) {
 			assert_int_equal(fetch(x), 1);
-			dm_vring_push(&x->vr, 0, 16);
+			dm_vring_push(&x->vr, &x->chain, 16);
 		}
 		assert_int_equal(dm_vring_publish(&x->vr), event_among(event, used, nb));
 		used += nb;
@@ -551,7 +551,7 @@ test_garbage(void **state)
 			fetched++;
 			for (i = 0; i < x->chain.nb_read + x->chain.nb_write; i++)
 				assert_true(inside(x, &x->iov[i], i >= x->chain.nb_read));
-			dm_vring_push(&x->vr, x->chain.head, 0);
+			dm_vring_push(&x->vr, &x->chain, 0);
 		}
 		dm_vring_publish(&x->vr);
 	}
