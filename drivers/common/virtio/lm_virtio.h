@@ -50,8 +50,8 @@ struct lm_virtio_queue_conf {
 	uint16_t size;
 	uint16_t vector; /* 0xffff: none */
 	uint64_t desc_iova;
-	uint64_t driver_iova; /* split: available ring */
-	uint64_t device_iova; /* split: used ring */
+	uint64_t driver_iova; /* available ring, packed: driver event suppression */
+	uint64_t device_iova; /* used ring, packed: device event suppression */
 };
 /** Largest size to use; for split rings rounded down to a power of two. -ENOENT: no such queue. */
 int lm_virtio_queue_max(struct lm_virtio_dev *dev, uint16_t queue, uint16_t *size);
@@ -87,7 +87,7 @@ int lm_virtio_config_set(struct lm_virtio_dev *dev, uint32_t offset, const void 
  * lm_virtio_driver_ok(); commands need DRIVER_OK.
  */
 struct lm_virtio_cvq;
-/** -ENOTSUP: packed rings, or fewer than four entries. */
+/** -ENOTSUP: fewer than four entries. */
 int lm_virtio_cvq_create(struct lm_virtio_dev *dev, uint16_t queue, struct lm_virtio_cvq **cvq);
 /** After a device reset only: until then the memory is the device's. NULL is fine. */
 void lm_virtio_cvq_destroy(struct lm_virtio_cvq *cvq);
