@@ -170,9 +170,9 @@ lm_bitmap_outside(const struct lm_bitmap *bm)
 	return bm->outside_pages;
 }
 
-/* Same page size: bit i of the report is page `to + i` of bm; both sides stay within bm. */
-static void
-or_shifted(struct lm_bitmap *bm, uint64_t to, const uint64_t *words, uint64_t from, uint64_t nb)
+void
+lm_bitmap_or_pages(struct lm_bitmap *bm, uint64_t to, const uint64_t *words, uint64_t from,
+		uint64_t nb)
 {
 	uint64_t i, last = to + nb - 1;
 	unsigned int shift;
@@ -217,7 +217,7 @@ lm_bitmap_or_raw(struct lm_bitmap *bm, uint64_t addr, const uint64_t *words,
 	if (nb_pages == 0)
 		return;
 	if (page_shift == bm->page_shift && or_is_inside(bm, addr, nb_pages)) {
-		or_shifted(bm, (addr - bm->base) >> bm->page_shift, words, 0, nb_pages);
+		lm_bitmap_or_pages(bm, (addr - bm->base) >> bm->page_shift, words, 0, nb_pages);
 		return;
 	}
 	/* Bits above `last` begin beyond 64 bits of address. */

@@ -25,6 +25,13 @@ struct lm_bitmap {
 	uint64_t *summary; /* bit set: a word of that group may be nonzero */
 };
 
+/**
+ * OR nb bits of words, from bit `from` on, into the pages from index `to` on, all of them inside
+ * bm. Words that hold none of the nb bits are not read.
+ */
+void lm_bitmap_or_pages(struct lm_bitmap *bm, uint64_t to, const uint64_t *words, uint64_t from,
+		uint64_t nb);
+
 /** Words that summary word `index` stands for: from *first on, at most 4096. */
 static inline uint64_t
 lm_bitmap_summary_words(const struct lm_bitmap *bm, uint64_t index, uint64_t *first)

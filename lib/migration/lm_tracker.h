@@ -30,7 +30,14 @@ struct lm_timeline;
 
 /**
  * A source: the three dirty functions of lm_provider.h with the same meaning; a device's provider
- * is one, IOMMU dirty bits and CPU tracking are others.
+ * is one, IOMMU dirty bits and CPU tracking are others. What they say of pages is trusted, what they
+ * say of themselves is checked.
+ *
+ * start gets ascending ranges of mapped memory, all multiples of the tracker's page; neighbours are
+ * one range, save where traits.whole_ranges says that a range is what was mapped. report gets a
+ * bitmap of zeros that was written just before, of exactly the pages asked for, and stays within
+ * traits; it is never asked for memory that is not mapped, except up to the next boundary that
+ * traits demand, and in gaps that were closed for traits.max_ranges.
  */
 struct lm_source_ops {
 	int (*start)(void *src, const struct lm_range *ranges, unsigned int nb,
@@ -41,7 +48,7 @@ struct lm_source_ops {
 };
 
 struct lm_source_conf {
-	const char *name; /* copied, for messages; unique in the tracker */
+	const char *name; /* copied, for messages; 1..63 characters, unique in the tracker */
 	const struct lm_source_ops *ops;
 	void *src;
 	struct lm_dirty_traits traits;
@@ -70,24 +77,36 @@ int lm_tracker_map(struct lm_tracker *tracker, const struct lm_interval *iv);
  */
 int lm_tracker_unmap(struct lm_tracker *tracker, uint64_t iova, uint64_t len_bytes);
 
-/** Before lm_tracker_start(). @return 0; -EEXIST: name taken; -EBUSY: tracking runs; -ENOMEM */
+/**
+ * Before lm_tracker_start(). ops and src stay the caller's until lm_tracker_destroy().
+ * @return 0; -EINVAL: bad name; -EEXIST: name taken; -EBUSY: tracking runs; -ENOMEM
+ */
 int lm_tracker_add_source(struct lm_tracker *tracker, const struct lm_source_conf *conf);
-/** Its provider's log as a source, named as the device. provider's dev must outlive the tracker. */
+/**
+ * A device's own log as a source, named as the device. provider's dev must outlive the tracker.
+ * @return as lm_tracker_add_source(); -ENOTSUP: it has none: another source must cover what it
+ * writes, or lm_tracker_add_blind()
+ */
 int lm_tracker_add_provider(struct lm_tracker *tracker, const char *name,
 		const struct lm_provider *provider, const struct lm_caps *caps);
 /**
  * A conservative source: everything is dirty in every harvest. For devices that write and tell
  * nobody.
+ * @return as lm_tracker_add_source()
  */
 int lm_tracker_add_blind(struct lm_tracker *tracker, const char *name);
 
 /**
- * Start all sources. One that refuses is counted as blind from then on, and named: tracking runs
- * all the same.
- * @return 0; -EALREADY; -ENODEV: no source at all; -ENOMEM
+ * Start all sources. One that refuses, or for which there is no memory, is blind until the next
+ * start, and named in the timeline: tracking runs all the same. What was kept from before is
+ * forgotten: who starts tracking counts all memory as dirty once, after this has returned.
+ * @return 0; -EALREADY; -ENODEV: no source at all
  */
 int lm_tracker_start(struct lm_tracker *tracker);
-/** Ask sources of their last word first if it matters. @return 0, always; failures are counted */
+/**
+ * Stop all sources; harvest before if their last word matters (R6). Harmless when none runs.
+ * @return 0, always; failures are counted
+ */
 int lm_tracker_stop(struct lm_tracker *tracker);
 
 /** Where dirty pages go; merge gets a bitmap by address and returns 0 when it has taken all. */
@@ -109,11 +128,11 @@ struct lm_source_stats {
 	char name[64];
 	uint64_t reports;
 	uint64_t failures;    /* each made a whole range dirty */
-	uint64_t dirty_pages; /* of the source's page size, since the start */
-	uint64_t page_size_bytes;
-	bool blind;
+	uint64_t dirty_pages; /* of page_size_bytes, repeats included */
+	uint64_t page_size_bytes; /* of its reports; 0: not started */
+	bool blind;           /* all memory is dirty in every harvest */
 };
-/** @return 0; -ENOENT: no such source */
+/** Counted since the last start, source by order of adding. @return 0; -ENOENT: no such source */
 int lm_tracker_stats(const struct lm_tracker *tracker, unsigned int source,
 		struct lm_source_stats *stats);
 
