@@ -8,32 +8,38 @@
 #include <string.h>
 
 #include "dm_args.h"
-#include "dm_virtio_net.h"
+#include "dm_type.h"
 
 void
 dm_args_usage(const char *program)
 {
-	printf("usage: %s virtio-net --socket PATH [option...]\n"
-		"Presents one virtio-net PCI function to one vfio-user client.\n\n"
-		"  --socket PATH         where the client connects\n"
+	const struct dm_type *type;
+	unsigned int i;
+
+	printf("usage: %s DEVICE --socket PATH [option...]\n"
+		"Presents PCI functions, each to one vfio-user client.\n\n", program);
+	for (i = 0; (type = dm_type_get(i)) != NULL; i++)
+		printf("  %-12s %s\n", type->name, type->summary);
+	printf("\n"
+		"  --socket PATH         where the client connects; repeatable where the device has\n"
+		"                        several functions\n"
 		"  --wire SPEC           null, loop, gen[,key=value...], link:PATH, listen:PATH,\n"
-		"                        tap:NAME (default: null)\n"
-		"  --mac MAC             (default: 52:54:00:4c:4d:01)\n"
-		"  --queue-pairs N       1 to %d (default: 1)\n"
-		"  --queue-size N        power of two, 8 to %d (default: 256)\n"
+		"                        tap:NAME (default: null); repeatable likewise\n"
+		"  --mac MAC             of the first port (default: 52:54:00:4c:4d:01)\n"
+		"  --queue-pairs N       (default: 1)\n"
+		"  --queue-size N        at most (default: 256)\n"
 		"  --mtu N               68 to 65521; 0: do not offer MTU (default: 1500)\n"
 		"  --features HEXMASK    offer at most these\n"
 		"  --notify-shared       one doorbell for all queues, trapped\n"
 		"  --control PATH        control socket, a JSON object per line\n"
 		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, no-ring-reset,\n"
 		"                        stuck-ring-reset, lost-irq=N, die-at=FRAMES, overrun,\n"
-		"                        early-write=BUFFERS; repeatable\n"
+		"                        early-write=BUFFERS, or one of the device; repeatable\n"
 		"  --help\n\n"
-		"Prints \"ready PATH\" when it listens. SIGTERM and SIGINT end it.\n",
-		program, DM_NET_MAX_PAIRS, DM_NET_IOVS / 2);
+		"Prints \"ready PATH\" for each socket when all listen. SIGTERM and SIGINT end it.\n");
 }
 
-static int
+int
 dm_args_bad(const char *option, const char *value)
 {
 	fprintf(stderr, "--%s: '%s' is no valid value\n", option, value);
@@ -85,49 +91,77 @@ dm_args_mac(const char *option, const char *text, uint8_t *mac)
 }
 
 static int
+dm_args_add(const char *option, const char *text, const char **list, uint32_t max, uint32_t *nb)
+{
+	if (*nb == max) {
+		fprintf(stderr, "--%s: too many\n", option);
+		return -EINVAL;
+	}
+	list[(*nb)++] = text;
+	return 0;
+}
+
+static int
 dm_args_one(const struct option *option, const char *text, struct dm_args *args)
 {
 	const char *name = option->name;
-	uint16_t number;
-	int ret;
 
 	switch (option->val) {
 	case 's':
-		args->socket = text;
-		return 0;
+		return dm_args_add(name, text, args->sockets, DM_MAX_FUNCTIONS,
+				&args->nb_sockets);
 	case 'w':
-		args->wire = text;
-		return 0;
+		return dm_args_add(name, text, args->wires, DM_MAX_FUNCTIONS, &args->nb_wires);
 	case 'c':
 		args->control = text;
 		return 0;
 	case 'm':
 		return dm_args_mac(name, text, args->mac);
 	case 'p':
-		return dm_args_number(name, text, 1, DM_NET_MAX_PAIRS, &args->queue_pairs);
+		return dm_args_number(name, text, 1, UINT16_MAX, &args->queue_pairs);
 	case 'q':
-		ret = dm_args_number(name, text, 8, DM_NET_IOVS / 2, &number);
-		if (ret != 0)
-			return ret;
-		args->queue_size = number;
-		return lm_vring_split_size_ok(number) ? 0 : dm_args_bad(name, text);
+		return dm_args_number(name, text, 8, UINT16_MAX, &args->queue_size);
 	case 'u':
-		ret = dm_args_number(name, text, 0, 65521, &args->mtu);
-		if (ret != 0)
-			return ret;
-		return args->mtu == 0 || args->mtu >= LM_VIRTIO_NET_MTU_MIN ? 0 :
-				dm_args_bad(name, text);
+		return dm_args_number(name, text, 0, 65521, &args->mtu);
 	case 'f':
 		return dm_args_features(name, text, &args->features);
 	case 'n':
 		args->notify_shared = true;
 		return 0;
 	case 'x':
-		return dm_fault_parse(&args->faults, text) == 0 ? 0 : dm_args_bad(name, text);
+		return dm_fault_parse(&args->faults, text) == 0 ? 0 :
+				dm_args_add(name, text, args->fault_specs, DM_MAX_FAULT_SPECS,
+				&args->nb_fault_specs);
 	default:
 		args->help = true;
 		return 0;
 	}
+}
+
+static int
+dm_args_check(const char *name, struct dm_args *args)
+{
+	const struct dm_type *type = dm_type_find(name);
+	uint32_t i;
+
+	args->type = type;
+	if (type == NULL) {
+		fprintf(stderr, "'%s' is no device\n", name);
+		return -EINVAL;
+	}
+	if (args->nb_sockets == 0) {
+		fprintf(stderr, "--socket PATH is missing\n");
+		return -EINVAL;
+	}
+	if (args->nb_sockets > type->max_sockets)
+		return dm_args_bad("socket", args->sockets[type->max_sockets]);
+	if (args->nb_wires > type->max_wires)
+		return dm_args_bad("wire", args->wires[type->max_wires]);
+	if (args->nb_fault_specs != 0 && !type->has_faults)
+		return dm_args_bad("fault", args->fault_specs[0]);
+	for (i = args->nb_wires; i < DM_MAX_FUNCTIONS; i++)
+		args->wires[i] = "null";
+	return type->check(args);
 }
 
 int
@@ -152,7 +186,6 @@ dm_args_parse(int argc, char **argv, struct dm_args *args)
 	int c;
 
 	memset(args, 0, sizeof(*args));
-	args->wire = "null";
 	args->queue_pairs = 1;
 	args->queue_size = 256;
 	args->mtu = 1500;
@@ -165,13 +198,9 @@ dm_args_parse(int argc, char **argv, struct dm_args *args)
 	}
 	if (args->help)
 		return 0;
-	if (argc - optind != 1 || strcmp(argv[optind], "virtio-net") != 0) {
-		fprintf(stderr, "give one device: virtio-net\n");
+	if (argc - optind != 1) {
+		fprintf(stderr, "give one device\n");
 		return -EINVAL;
 	}
-	if (args->socket == NULL) {
-		fprintf(stderr, "--socket PATH is missing\n");
-		return -EINVAL;
-	}
-	return 0;
+	return dm_args_check(argv[optind], args);
 }

@@ -10,9 +10,19 @@
 
 #include "dm_fault.h"
 
+#define DM_MAX_FUNCTIONS 9 /* a PF and eight VFs */
+#define DM_MAX_FAULT_SPECS 16
+
+struct dm_type;
+
 struct dm_args {
-	const char *socket;
-	const char *wire;
+	const struct dm_type *type;
+	const char *sockets[DM_MAX_FUNCTIONS]; /* one a function */
+	uint32_t nb_sockets;
+	const char *wires[DM_MAX_FUNCTIONS];   /* at least as many as the kind can take: "null" */
+	uint32_t nb_wires;
+	const char *fault_specs[DM_MAX_FAULT_SPECS]; /* for the device; others are in faults */
+	uint32_t nb_fault_specs;
 	const char *control;
 	uint8_t mac[6];
 	uint16_t queue_pairs;
@@ -27,5 +37,7 @@ struct dm_args {
 void dm_args_usage(const char *program);
 /** -EINVAL: a message was printed. */
 int dm_args_parse(int argc, char **argv, struct dm_args *args);
+/** Say what is wrong with an option's value. @return -EINVAL */
+int dm_args_bad(const char *option, const char *value);
 
 #endif /* DM_ARGS_H */
