@@ -46,6 +46,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     p.add_argument("--build-dir", type=Path, default=Path("build"), help="where ninja has built")
     p.add_argument("--queues", type=positive, default=1, choices=range(1, 9), metavar="N",
                    help="queue pairs, 1 to 8")
+    p.add_argument("--packed", action="store_true", help="the guest uses packed rings")
     p.add_argument("--repeat", type=positive, default=1, metavar="N",
                    help="timed migrations, back and forth")
     p.add_argument("--rate", type=positive, default=2000, metavar="PPS", help="frames per second")
@@ -84,9 +85,10 @@ class Demo:
 
     def config(self) -> Config:
         a = self.args
+        options = ",".join(filter(None, ["packed=on" if a.packed else "", a.device_options]))
         return Config(build_dir=a.build_dir.resolve(), log_dir=a.out.resolve().parent / "demo-logs",
                       queues=a.queues, rate=a.rate, frame_size=a.size, memory_mib=a.memory,
-                      device_options=a.device_options, devargs=a.devargs)
+                      device_options=options, devargs=a.devargs)
 
     def run(self) -> None:
         """Everything, in order; raises at the first thing that does not happen."""
@@ -134,7 +136,7 @@ class Demo:
         a = self.args
         config = {"queues": a.queues, "repeat": a.repeat, "rate": a.rate, "size": a.size,
                   "seconds": a.seconds, "memory_mib": a.memory,
-                  "device_options": a.device_options, "devargs": a.devargs}
+                  "packed": a.packed, "device_options": a.device_options, "devargs": a.devargs}
         runs = self.runner.runs if self.runner is not None else []
         return report.build(runs, self.control, self.broken, config, error)
 

@@ -3,7 +3,7 @@
 /*
  * Work for an instruction counter: relay ROUNDS bursts of BURST chains, ours or DPDK's.
  *
- *   bench_relay ours|dpdk CHAIN_DESCRIPTORS LOG(0|1) ROUNDS
+ *   bench_relay ours|packed|dpdk CHAIN_DESCRIPTORS LOG(0|1) ROUNDS
  *
  * Guest ring, chains and used lengths are the same for both; both write the same vhost log.
  * DPDK's rte_vdpa_relay_vring_used() is the used half only: there, drivers let the device read the
@@ -44,6 +44,8 @@ struct bench {
 	struct lm_vring_avail *avail;
 	struct lm_vring_used *used;
 	unsigned int chain;
+	bool packed;
+	uint32_t slot; /* packed: posted so far */
 };
 
 static void *
@@ -77,10 +79,36 @@ guest_rings(struct bench *b)
 }
 
 static void
+guest_post_packed(struct bench *b)
+{
+	struct lm_vring_packed_desc *ring = (struct lm_vring_packed_desc *)(b->ram + DESC_OFFSET);
+	unsigned int i, k;
+	uint32_t at;
+
+	for (i = 0; i < BURST; i++)
+		for (k = 0; k < b->chain; k++, b->slot++) {
+			at = b->slot % SIZE;
+			ring[at] = (struct lm_vring_packed_desc){
+				.addr = BUFFERS_OFFSET + (uint64_t)at * BUFFER_BYTES,
+				.len = BUFFER_BYTES,
+				.id = (uint16_t)at,
+				.flags = (uint16_t)(LM_VRING_DESC_F_WRITE |
+					(k + 1 < b->chain ? LM_VRING_DESC_F_NEXT : 0) |
+					(b->slot / SIZE % 2 == 0 ? LM_VRING_PACKED_F_AVAIL :
+						LM_VRING_PACKED_F_USED)),
+			};
+		}
+}
+
+static void
 guest_post(struct bench *b)
 {
 	unsigned int i;
 
+	if (b->packed) {
+		guest_post_packed(b);
+		return;
+	}
 	for (i = 0; i < BURST; i++, b->avail->idx++)
 		b->avail->ring[b->avail->idx % SIZE] =
 			(uint16_t)(b->avail->idx % (SIZE / b->chain) * b->chain);
@@ -102,6 +130,7 @@ run_ours(struct bench *b, bool log_on, unsigned int rounds)
 	struct lm_interval all = { 0, (uintptr_t)b->ram, RAM_BYTES };
 	struct virtio_vdpa_relay_conf conf = { .desc = b->desc, .avail = b->avail,
 		.used = b->used, .used_gpa = USED_OFFSET, .size = SIZE,
+		.packed = b->packed, .base = b->packed ? LM_VRING_MAX_SIZE : 0,
 		.shadow_iova = SHADOW_IOVA };
 	uint64_t desc, avail, used;
 	struct virtio_vdpa_relay *relay;
@@ -181,10 +210,11 @@ main(int argc, char **argv)
 	bool log_on, ours;
 
 	if (argc != 5) {
-		fprintf(stderr, "usage: bench_relay ours|dpdk CHAIN LOG ROUNDS\n");
+		fprintf(stderr, "usage: bench_relay ours|packed|dpdk CHAIN LOG ROUNDS\n");
 		return 2;
 	}
-	ours = strcmp(argv[1], "ours") == 0;
+	b.packed = strcmp(argv[1], "packed") == 0;
+	ours = b.packed || strcmp(argv[1], "ours") == 0;
 	b.chain = (unsigned int)atoi(argv[2]);
 	log_on = atoi(argv[3]) != 0;
 	rounds = (unsigned int)atoi(argv[4]);
@@ -192,7 +222,13 @@ main(int argc, char **argv)
 	b.log = shared(LOG_BYTES, &log_fd);
 	if (b.ram == NULL || b.log == NULL || b.chain == 0 || SIZE % b.chain != 0)
 		return 1;
-	guest_rings(&b);
+	if (b.packed) {
+		b.desc = (struct lm_vring_desc *)(b.ram + DESC_OFFSET);
+		b.avail = (struct lm_vring_avail *)(b.ram + AVAIL_OFFSET);
+		b.used = (struct lm_vring_used *)(b.ram + USED_OFFSET);
+	} else {
+		guest_rings(&b);
+	}
 	if (ours)
 		return run_ours(&b, log_on, rounds);
 	if (eal_start() != 0 || mkdtemp(dir) == NULL)

@@ -48,18 +48,21 @@ def main() -> int:
     parser.add_argument("program", help="the bench_relay executable")
     program = parser.parse_args().program
     print("instructions per descriptor, bursts of 32 chains")
-    print(f"{'chain':>5} {'log':>4} {'available':>10} {'used':>8} {'DPDK used':>10} {'ratio':>6}")
+    print(f"{'chain':>5} {'log':>4} {'ring':>7} {'available':>10} {'used':>8} {'DPDK used':>10} "
+          f"{'ratio':>6}")
     worst = 0.0
     for chain in (1, 2, 4):
         for log in (0, 1):
-            avail = per_desc(program, "ours", AVAIL, chain, log)
-            used = per_desc(program, "ours", USED, chain, log)
-            row = f"{chain:>5} {'on' if log else 'off':>4} {avail:>10.1f} {used:>8.1f}"
-            if log:
-                dpdk = per_desc(program, "dpdk", DPDK, chain, log)
-                worst = max(worst, used / dpdk)
-                row += f" {dpdk:>10.1f} {used / dpdk:>6.2f}"
-            print(row, flush=True)
+            dpdk = per_desc(program, "dpdk", DPDK, chain, log) if log else 0.0
+            for who, ring in (("ours", "split"), ("packed", "packed")):
+                avail = per_desc(program, who, AVAIL, chain, log)
+                used = per_desc(program, who, USED, chain, log)
+                row = (f"{chain:>5} {'on' if log else 'off':>4} {ring:>7} {avail:>10.1f} "
+                       f"{used:>8.1f}")
+                if log:
+                    worst = max(worst, used / dpdk)
+                    row += f" {dpdk:>10.1f} {used / dpdk:>6.2f}"
+                print(row, flush=True)
     if worst > 1.0:
         print(f"FAILED: the used half needs {worst:.2f} times DPDK's instructions")
         return 1

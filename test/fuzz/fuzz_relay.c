@@ -23,6 +23,7 @@
 #define DESC_OFF 0x0u
 #define AVAIL_OFF 0x100u
 #define USED_OFF 0x200u
+#define PACKED 8 /* in the flags of a relay's start */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,6 +37,8 @@ struct bed {
 	struct lm_vhost_log *log;
 	struct virtio_vdpa_relay *relay;
 	uint16_t checked; /* shadow available index */
+	bool packed;
+	uint32_t slot;    /* packed: the guest's next, counted without end */
 };
 
 static void
@@ -106,7 +109,9 @@ start(struct bed *b, uint16_t base, uint8_t flags)
 {
 	struct virtio_vdpa_relay_conf conf = {
 		.desc = b->ram + DESC_OFF, .avail = b->ram + AVAIL_OFF, .used = b->ram + USED_OFF,
-		.used_gpa = GPA_LOW + USED_OFF, .size = N, .base = base,
+		.desc_gpa = GPA_LOW + DESC_OFF, .used_gpa = GPA_LOW + USED_OFF,
+		.size = flags & PACKED ? N - 1 : N, .base = base, .packed = flags & PACKED,
+		.in_order = flags & 16,
 		.event_idx = flags & 1, .indirect = flags & 2, .log_full = flags & 4,
 		.mem = b->imap, .log = b->log, .shadow_iova = SHADOW_IOVA,
 	};
@@ -116,6 +121,8 @@ start(struct bed *b, uint16_t base, uint8_t flags)
 	must(virtio_vdpa_relay_create(&conf, &b->relay) == 0);
 	virtio_vdpa_relay_set_log(b->relay, true);
 	b->checked = 0;
+	b->packed = (flags & PACKED) != 0;
+	b->slot = (base & 0x7fffu) + (base >> 15 != 0 ? 0 : N - 1);
 }
 
 /* A chain of plausible shape, so that the fuzzer reaches what lies behind the checks. */
@@ -132,6 +139,21 @@ guest_chain(struct bed *b)
 		d[i].len = take(b, 1) % 9 * 16;
 	avail->ring[avail->idx % N] = (uint16_t)i;
 	avail->idx++;
+}
+
+static void
+guest_chain_packed(struct bed *b)
+{
+	struct lm_vring_packed_desc *ring = (struct lm_vring_packed_desc *)(b->ram + DESC_OFF);
+	uint32_t size = N - 1;
+	bool wrap = b->slot / size % 2 == 0;
+	struct lm_vring_packed_desc d = { GPA_LOW + 0x400 + take(b, 2) % SPLIT_AT, take(b, 1),
+			(uint16_t)take(b, 1), (uint16_t)(take(b, 1) & 7) };
+
+	if ((d.flags & LM_VRING_DESC_F_INDIRECT) != 0)
+		d.len = take(b, 1) % 9 * 16;
+	d.flags |= wrap ? LM_VRING_PACKED_F_AVAIL : LM_VRING_PACKED_F_USED;
+	ring[b->slot++ % size] = d;
 }
 
 static void
@@ -155,7 +177,10 @@ step(struct bed *b)
 	switch (op % 10) {
 	case 0:
 	case 1:
-		guest_chain(b);
+		if (b->packed)
+			guest_chain_packed(b);
+		else
+			guest_chain(b);
 		break;
 	case 2:
 		virtio_vdpa_relay_avail_burst(b->relay, 1 + op / 10);
@@ -190,7 +215,10 @@ step(struct bed *b)
 		must(virtio_vdpa_relay_avail_burst(b->relay, N) == 0);
 		must(virtio_vdpa_relay_used_burst(b->relay, N) == 0);
 		virtio_vdpa_relay_destroy(b->relay);
-		start(b, base, (uint8_t)(op / 10));
+		/* A base of one format may be none of the other. */
+		start(b, b->packed && (op / 10 & PACKED) == 0 ? base & 0x7fffu :
+			!b->packed && (op / 10 & PACKED) != 0 ? base % (N - 1) : base,
+			(uint8_t)(op / 10));
 		break;
 	}
 }

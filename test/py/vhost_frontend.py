@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-A small VM for tests: guest memory, a virtio-net driver on split rings, and QEMU's order of
-vhost-user messages (10.0 and later) at start, stop, and on both sides of a migration.
+A small VM for tests: guest memory, a virtio-net driver on split or packed rings, and QEMU's order
+of vhost-user messages (10.0 and later) at start, stop, and on both sides of a migration.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ F_MRG_RXBUF = 1 << 15
 F_MQ = 1 << 22
 F_EVENT_IDX = 1 << 29
 F_VERSION_1 = 1 << 32
+F_RING_PACKED = 1 << 34
 DESC_NEXT = 1
 DESC_WRITE = 2
+PACKED_AVAIL = 1 << 7
+PACKED_USED = 1 << 15
 PROTOCOL_STATUS = 1 << 16
 
 
@@ -152,25 +155,91 @@ class Ring:
     def outstanding(self) -> int:
         return (self.avail_idx - self.used_idx()) & 0xFFFF
 
+    def base(self) -> int:
+        """What GET_VRING_BASE must answer after a stop."""
+        return self.used_idx()
+
+
+class PackedRing(Ring):
+    """
+    Driver side of a packed ring, one descriptor a chain. `avail` is the driver event area, `used`
+    the device event area; indices count descriptors.
+    """
+
+    def _slot(self, count: int) -> tuple[int, bool]:
+        """Address of the descriptor with this number, and its wrap counter."""
+        return self.desc + 16 * (count % self.size), count // self.size % 2 == 0
+
+    def post(self, gpa: int, size: int, writable: bool, cookie: object) -> None:
+        ident = self.free.pop()
+        self.cookies[ident] = cookie
+        at, wrap = self._slot(self.avail_idx)
+        flags = (DESC_WRITE if writable else 0) | (PACKED_AVAIL if wrap else PACKED_USED)
+        self.memory.write(at, struct.pack("<QIH", gpa, size, ident))
+        self.memory.write(at + 14, struct.pack("<H", flags))
+        self.avail_idx += 1
+
+    def _used(self, count: int) -> bool:
+        at, wrap = self._slot(count)
+        both = PACKED_AVAIL | PACKED_USED
+        return self.memory.u16(at + 14) & both == (both if wrap else 0)
+
+    def used_idx(self) -> int:
+        count = self.used_seen
+        while count < self.avail_idx and self._used(count):
+            count += 1
+        return count
+
+    def notify(self) -> None:
+        if self.memory.u16(self.used + 2) == 1:
+            return
+        self.kicks += 1
+        os.eventfd_write(self.kick, 1)
+
+    def poll(self) -> list[tuple[object, int]]:
+        done = []
+        while self.used_seen < self.avail_idx and self._used(self.used_seen):
+            at, _ = self._slot(self.used_seen)
+            size, ident = struct.unpack("<IH", self.memory.read(at + 8, 6))
+            assert ident in self.cookies, f"ring {self.index}: id {ident} was not outstanding"
+            self.used_seen += 1
+            self.free.append(ident)
+            done.append((self.cookies.pop(ident), size))
+        if self.event_idx:
+            at = self.used_seen % self.size | (self.used_seen // self.size % 2 == 0) << 15
+            self.memory.write(self.avail, struct.pack("<HH", at, 2))
+        return done
+
+    def outstanding(self) -> int:
+        return self.avail_idx - self.used_idx()
+
+    def base(self) -> int:
+        count = self.used_idx()
+        return count % self.size | (count // self.size % 2 == 0) << 15
+
 
 class Frontend:
     """A VM with one virtio-net device."""
 
     def __init__(self, path: str | socket.socket, pairs: int = 1, size: int = 64,
                  event_idx: bool = False, memory: Memory | None = None,
-                 rings: list[Ring] | None = None, buffer_bytes: int = 2048) -> None:
+                 rings: list[Ring] | None = None, buffer_bytes: int = 2048,
+                 packed: bool = False, features: int = 0) -> None:
         self.channel = vu.Channel(path)
         self.memory = memory or Memory()
-        self.want = F_VERSION_1 | F_MRG_RXBUF | vu.F_PROTOCOL_FEATURES
+        self.want = F_VERSION_1 | F_MRG_RXBUF | vu.F_PROTOCOL_FEATURES | features
+        if packed:
+            self.want |= F_RING_PACKED
         if event_idx:
             self.want |= F_EVENT_IDX
         if pairs > 1:
             self.want |= F_MQ
         self.pairs = pairs
         self.buffer_bytes = buffer_bytes
-        self.rings = rings or [Ring(self.memory, i, size, bool(i & 2), event_idx)
+        kind = PackedRing if packed else Ring
+        self.rings = rings or [kind(self.memory, i, size, bool(i & 2), event_idx)
                                for i in range(2 * pairs)]
-        self.bases = [0] * len(self.rings)
+        self.bases = [ring.base() for ring in self.rings]
         self.log_fd = -1
         self.log: mmap.mmap | None = None
         self.dirty: set[int] = set()

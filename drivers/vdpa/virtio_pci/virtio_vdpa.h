@@ -86,9 +86,10 @@ struct virtio_vdpa_queue {
 	_Atomic uint8_t mode;     /* enum virtio_vdpa_mode; changed only while parked */
 	struct lm_quiesce guard;
 
-	/* guest's ring */
+	/* guest's ring; packed: descriptor ring, driver event, device event */
 	void *desc, *avail, *used;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
+	uint16_t base;            /* where it started; packed: bit 15 is the wrap counter */
 
 	int kickfd, callfd;       /* duplicates of our own; -1: none */
 	int irqfd;                /* device -> worker, while relayed */
@@ -151,6 +152,7 @@ struct virtio_vdpa {
 	uint64_t device_features;
 	uint64_t guest_features;      /* what the guest may be given */
 	uint64_t driver_features;     /* negotiated with the device */
+	bool packed;                  /* the guest's rings are; the function's are always split */
 	bool ring_reset;              /* negotiated, and not found stuck since */
 	uint16_t device_pairs;        /* what the function has; places its control queue */
 	uint16_t max_pairs;           /* what we use */
@@ -275,6 +277,8 @@ void virtio_vdpa_mem_mark_all(struct virtio_vdpa *dev, const char *why);
 /* virtio_vdpa_start.c: negotiation and bringing the device up; queues are parked */
 
 uint64_t virtio_vdpa_guest_features(uint64_t device_features, uint64_t mask);
+/** What is negotiated with the function for what the front end has negotiated with us. */
+uint64_t virtio_vdpa_driver_features(const struct virtio_vdpa *dev, uint64_t negotiated);
 /** Reset, negotiate, program every queue that has a mode, DRIVER_OK, control commands. */
 int virtio_vdpa_start(struct virtio_vdpa *dev);
 int virtio_vdpa_queue_program(struct virtio_vdpa_queue *q);

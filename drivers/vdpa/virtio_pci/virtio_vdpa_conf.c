@@ -3,10 +3,33 @@
 #include <errno.h>
 #include <string.h>
 
+#include "virtio_pci_if.h"
 #include "virtio_ring_if.h"
 #include "virtio_vdpa.h"
 
-/* A queue is known when the front end has given addresses; it may be enabled much later. */
+static bool
+conf_ring_parts(struct virtio_vdpa_queue *q, const struct rte_vhost_vring *vring)
+{
+	const struct lm_imap *to_gpa = q->dev->hva_to_gpa;
+	bool packed = q->dev->packed;
+	uint64_t avail = packed ? sizeof(struct lm_vring_packed_event) :
+		lm_vring_avail_bytes(vring->size);
+	uint64_t used = packed ? sizeof(struct lm_vring_packed_event) :
+		lm_vring_used_bytes(vring->size);
+
+	if (packed ? vring->size == 0 || vring->size > LM_VRING_MAX_SIZE :
+			!lm_vring_split_size_ok(vring->size))
+		return false;
+	return lm_imap_lookup(to_gpa, (uintptr_t)vring->desc, lm_vring_desc_bytes(vring->size),
+			&q->desc_gpa) &&
+		lm_imap_lookup(to_gpa, (uintptr_t)vring->avail, avail, &q->avail_gpa) &&
+		lm_imap_lookup(to_gpa, (uintptr_t)vring->used, used, &q->used_gpa);
+}
+
+/*
+ * A queue is known when the front end has given addresses; it may be enabled much later. The
+ * parts of a packed ring come in the same places.
+ */
 static int
 conf_ring(struct virtio_vdpa_queue *q)
 {
@@ -19,15 +42,9 @@ conf_ring(struct virtio_vdpa_queue *q)
 		return 0;
 	if (vring.desc == NULL || vring.avail == NULL || vring.used == NULL)
 		return 0;
-	if (!lm_vring_split_size_ok(vring.size) ||
-			!lm_imap_lookup(dev->hva_to_gpa, (uintptr_t)vring.desc,
-				lm_vring_desc_bytes(vring.size), &q->desc_gpa) ||
-			!lm_imap_lookup(dev->hva_to_gpa, (uintptr_t)vring.avail,
-				lm_vring_avail_bytes(vring.size), &q->avail_gpa) ||
-			!lm_imap_lookup(dev->hva_to_gpa, (uintptr_t)vring.used,
-				lm_vring_used_bytes(vring.size), &q->used_gpa)) {
-		VDPA_LOG(ERR, dev, "queue %u: a ring of %u entries does not lie in guest memory",
-			q->index, vring.size);
+	if (!conf_ring_parts(q, &vring)) {
+		VDPA_LOG(ERR, dev, "queue %u: a %s ring of %u entries does not lie in guest memory",
+			q->index, dev->packed ? "packed" : "split", vring.size);
 		return -EINVAL;
 	}
 	q->desc = vring.desc;
@@ -79,8 +96,9 @@ conf_all(struct virtio_vdpa *dev)
 
 	if (rte_vhost_get_negotiated_features(dev->vid, &features) != 0)
 		return -ENODATA;
-	/* Relays are made before the negotiation that settles it; they need only bits of these. */
-	dev->driver_features = features & dev->guest_features;
+	/* Relays are made before the negotiation, which takes these or fails. */
+	dev->driver_features = virtio_vdpa_driver_features(dev, features);
+	dev->packed = (features & 1ULL << LM_VIRTIO_F_RING_PACKED) != 0;
 	log = dev->log;
 	ret = virtio_vdpa_mem_sync(dev);
 	if (ret != 0)

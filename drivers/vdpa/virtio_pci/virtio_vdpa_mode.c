@@ -53,11 +53,14 @@ mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
 		.desc = q->desc,
 		.avail = q->avail,
 		.used = q->used,
+		.desc_gpa = q->desc_gpa,
 		.used_gpa = q->used_gpa,
 		.size = q->size,
 		.base = base,
+		.packed = dev->packed,
 		.event_idx = (dev->driver_features & 1ULL << LM_VIRTIO_F_EVENT_IDX) != 0,
 		.indirect = (dev->driver_features & 1ULL << LM_VIRTIO_F_INDIRECT_DESC) != 0,
+		.in_order = (dev->driver_features & 1ULL << LM_VIRTIO_F_IN_ORDER) != 0,
 		.log_full = dev->args.log_full,
 		.mem = dev->gpa_to_hva,
 		.log = dev->log,
@@ -89,8 +92,13 @@ mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
 int
 virtio_vdpa_mode_choose(struct virtio_vdpa_queue *q, uint16_t base)
 {
-	uint16_t used_idx = virtio_vdpa_ring_used_idx(q->used);
+	uint16_t used_idx;
 
+	/* A packed ring that a function has worked on does not tell where it stood. */
+	q->base = base;
+	if (q->dev->packed)
+		return mode_relay(q, base);
+	used_idx = virtio_vdpa_ring_used_idx(q->used);
 	if (base != used_idx) {
 		VDPA_LOG(WARNING, q->dev, "queue %u: the front end says index %u, the ring in "
 			"guest memory %u; the ring is believed", q->index, base, used_idx);
@@ -119,7 +127,7 @@ mode_leave_relay(struct virtio_vdpa_queue *q)
 	struct virtio_vdpa_relay *relay = q->relay;
 	struct virtio_vdpa_relay_stats stats;
 
-	virtio_vdpa_relay_quiesce(relay);
+	q->base = virtio_vdpa_relay_quiesce(relay);
 	virtio_vdpa_relay_stats_get(relay, &stats);
 	mode_count_holes(q, stats.holes);
 	if (virtio_vdpa_relay_need_call(relay))
@@ -130,10 +138,8 @@ mode_leave_relay(struct virtio_vdpa_queue *q)
 
 /* What the device left on the guest's own ring becomes a plain suffix; see the used index. */
 static void
-mode_leave_direct(struct virtio_vdpa_queue *q)
+mode_close_holes(struct virtio_vdpa_queue *q)
 {
-	struct virtio_vdpa *dev = q->dev;
-	struct lm_log_cache cache = { 0 };
 	unsigned int holes = 0, closed = 0;
 	uint16_t *outstanding;
 	int nb;
@@ -143,8 +149,8 @@ mode_leave_direct(struct virtio_vdpa_queue *q)
 		virtio_vdpa_ring_outstanding(q->avail, q->used, q->size, outstanding, &holes);
 	if (nb < 0) {
 		/* The used index stands; what the ring cannot tell is for the guest to notice. */
-		VDPA_LOG(ERR, dev, "queue %u: cannot tell what the function left on the ring: %s",
-			q->index, strerror(-nb));
+		VDPA_LOG(ERR, q->dev, "queue %u: cannot tell what the function left on the ring: "
+			"%s", q->index, strerror(-nb));
 		atomic_fetch_add_explicit(&q->errors, 1, memory_order_relaxed);
 	} else if (holes != 0) {
 		closed = virtio_vdpa_ring_close_holes(q->avail, q->used, q->size, outstanding,
@@ -156,6 +162,18 @@ mode_leave_direct(struct virtio_vdpa_queue *q)
 		mode_count_holes(q, closed);
 		virtio_vdpa_call(q);
 	}
+}
+
+static void
+mode_leave_direct(struct virtio_vdpa_queue *q)
+{
+	struct virtio_vdpa *dev = q->dev;
+	struct lm_log_cache cache = { 0 };
+
+	/* With IN_ORDER there are no holes, and not every chain has an element of its own. */
+	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_IN_ORDER) == 0)
+		mode_close_holes(q);
+	q->base = virtio_vdpa_ring_used_idx(q->used);
 	if (atomic_load(&dev->log_on)) {
 		lm_vhost_log_mark(dev->log, &cache, q->used_gpa, lm_vring_used_bytes(q->size));
 		lm_vhost_log_flush(dev->log, &cache);
@@ -176,7 +194,7 @@ virtio_vdpa_queue_finish(struct virtio_vdpa_queue *q)
 		break;
 	}
 	mode_set(q, VIRTIO_VDPA_OFF);
-	return q->used == NULL ? 0 : virtio_vdpa_ring_used_idx(q->used);
+	return q->base;
 }
 
 /* Direct -> relay for one queue that the function can give up alone. */

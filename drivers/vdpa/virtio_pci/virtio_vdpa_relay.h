@@ -5,14 +5,19 @@
 
 /**
  * @file
- * Relay of one split virtqueue between the guest's ring and a shadow ring of our own.
+ * Relay of one virtqueue between the guest's ring, split or packed, and a split shadow ring of our
+ * own.
  *
  * The guest's ring may start at any index; the device works on the shadow ring, which starts at
- * 0. Descriptors (indirect tables too) are copied once, checked, and only then shown to the
- * device; buffers stay where they are, in guest memory, at IOVA = guest-physical address.
+ * 0, and whose format does not depend on the guest's: a guest with packed rings can be served by,
+ * and migrate to, any function. Descriptors (indirect tables too) are copied once, checked, and
+ * only then shown to the device; buffers stay where they are, in guest memory, at IOVA =
+ * guest-physical address.
  * Chains go back to the guest in the order in which it made them available, so what is
  * outstanding is always a suffix of the available ring, and the used index alone says where to
- * go on (VIRTIO 1.3, 2.7; vhost-user GET_VRING_BASE).
+ * go on (VIRTIO 1.3, 2.7; vhost-user GET_VRING_BASE). In a packed ring the used descriptor then
+ * always overwrites the first slot of its own chain, so that outstanding chains stay readable for
+ * whoever comes next.
  *
  * Pure: no vhost, no PCI, no syscalls, no locks. One thread at a time.
  *
@@ -30,7 +35,7 @@ struct virtio_vdpa_relay;
 
 enum virtio_vdpa_relay_error {
 	VIRTIO_VDPA_RELAY_OK = 0,
-	VIRTIO_VDPA_RELAY_AVAIL_JUMP,     /* available index ran more than a ring ahead */
+	VIRTIO_VDPA_RELAY_AVAIL_JUMP,     /* more than a ring made available, or index went back */
 	VIRTIO_VDPA_RELAY_BAD_HEAD,       /* head >= ring size */
 	VIRTIO_VDPA_RELAY_BAD_NEXT,       /* next >= ring or table size */
 	VIRTIO_VDPA_RELAY_LOOP,           /* chain longer than the ring */
@@ -48,13 +53,17 @@ enum virtio_vdpa_relay_error {
 const char *virtio_vdpa_relay_strerror(enum virtio_vdpa_relay_error error);
 
 struct virtio_vdpa_relay_conf {
-	/* guest side */
-	void *desc, *avail, *used;    /* host addresses, valid for size entries, aligned */
-	uint64_t used_gpa;            /* of the used ring, for the log */
-	uint16_t size;                /* power of two, <= 32768 */
-	uint16_t base;                /* next available index to take == used index */
+	/* guest side; host addresses, valid for size entries, aligned */
+	void *desc;                   /* packed: descriptor ring */
+	void *avail;                  /* packed: driver event suppression */
+	void *used;                   /* packed: device event suppression */
+	uint64_t desc_gpa, used_gpa;  /* for the log; desc_gpa of packed rings only */
+	uint16_t size;                /* <= 32768; split: power of two */
+	uint16_t base;                /* next to take == used index; packed: bit 15 is the wrap */
+	bool packed;
 	bool event_idx;
 	bool indirect;
+	bool in_order;                /* the device completes in order, and in batches */
 	bool log_full;                /* do not trust used.len: log all writable bytes */
 	const struct lm_imap *mem;    /* guest-physical -> host address; outlives the relay's use */
 	struct lm_vhost_log *log;     /* NULL: never log */
@@ -63,8 +72,13 @@ struct virtio_vdpa_relay_conf {
 	uint64_t shadow_iova;
 };
 
+/** Entries of the shadow ring for a guest's ring of size: the next power of two. */
+uint16_t virtio_vdpa_relay_device_size(uint16_t size);
 size_t virtio_vdpa_relay_shadow_size(uint16_t size);
-/** Takes no ownership. -EINVAL: size or alignment (16, 2, 4; VIRTIO 1.3, 2.7) is wrong; -ENOMEM. */
+/**
+ * Takes no ownership. -EINVAL: size, alignment (16, 2, 4; VIRTIO 1.3, 2.7; 16, 4, 4; 2.8) or a
+ * packed ring's base is wrong; -ENOMEM.
+ */
 int virtio_vdpa_relay_create(const struct virtio_vdpa_relay_conf *conf,
 		struct virtio_vdpa_relay **relay);
 void virtio_vdpa_relay_destroy(struct virtio_vdpa_relay *r);
@@ -105,7 +119,8 @@ int virtio_vdpa_relay_inject(struct virtio_vdpa_relay *r, uint64_t iova, uint32_
  * outstanding writable byte and the guest's used ring. Chains older than the last one completed
  * are given back with length 0 (stats.holes). Kicks are asked for again, for whoever comes next.
  * Can be repeated; afterwards only figures can be read.
- * @return the base for the next start: used index == next available index.
+ * @return the base for the next start: used index == next available index; in packed rings with
+ * the wrap counter in bit 15, as vhost-user has it.
  */
 uint16_t virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r);
 

@@ -4,36 +4,6 @@
 
 #include "virtio_vdpa_relay_pvt.h"
 
-#define PAGE_SHIFT LM_VHOST_LOG_PAGE_SHIFT
-
-static void
-log_pages(struct virtio_vdpa_relay *r)
-{
-	if (r->log_last >= r->log_first)
-		lm_vhost_log_mark(r->log, &r->cache, r->log_first << PAGE_SHIFT,
-			(r->log_last - r->log_first + 1) << PAGE_SHIFT);
-	r->log_first = 1;
-	r->log_last = 0;
-}
-
-/* Buffers often follow each other in memory: join pages before the cache is asked. */
-static inline void
-log_range(struct virtio_vdpa_relay *r, uint64_t addr, uint32_t len_bytes)
-{
-	uint64_t first = addr >> PAGE_SHIFT, last;
-
-	if (len_bytes == 0)
-		return;
-	last = (addr + len_bytes - 1) >> PAGE_SHIFT;
-	if (first - r->log_first > r->log_last - r->log_first + 1) {
-		log_pages(r);
-		r->log_first = first;
-		r->log_last = last;
-	} else if (last > r->log_last) {
-		r->log_last = last;
-	}
-}
-
 static uint32_t
 log_desc(struct virtio_vdpa_relay *r, const struct lm_vring_desc *d, uint32_t left)
 {
@@ -45,13 +15,13 @@ log_desc(struct virtio_vdpa_relay *r, const struct lm_vring_desc *d, uint32_t le
 	if (d->addr > UINT64_MAX - len)
 		lm_vhost_log_mark(r->log, &r->cache, d->addr, len);
 	else
-		log_range(r, d->addr, len);
+		relay_log_range(r, d->addr, len);
 	return left - len;
 }
 
 /* Log what the device may have written: the first len_bytes of the writable part. */
-static void
-log_pieces(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_t len_bytes)
+void
+relay_log_pieces(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_t len_bytes)
 {
 	uint16_t i, direct = entry->nb_slots - (entry->nb_table != 0);
 
@@ -62,22 +32,42 @@ log_pieces(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_
 }
 
 static inline void
-log_chain(struct virtio_vdpa_relay *r, const struct relay_entry *entry, uint32_t len_bytes)
+entry_used(struct virtio_vdpa_relay *r, struct relay_entry *e, uint32_t len)
 {
-	if (entry->one_piece)
-		log_range(r, entry->writable_addr, len_bytes);
-	else
-		log_pieces(r, entry, len_bytes);
+	e->used = true;
+	e->used_len = len;
+	if (len > e->writable_bytes) {
+		e->used_len = e->writable_bytes;
+		r->stats.len_clamped++;
+	}
 }
 
-/* Note what the device has used; sets error on nonsense. */
+/*
+ * IN_ORDER (2.7.9): an element may stand for all chains up to its own; those skipped were used
+ * whole. @return chains that it covers.
+ */
+static uint32_t
+absorb_batch(struct virtio_vdpa_relay *r, uint32_t place, uint32_t oldest)
+{
+	uint32_t skipped = (place - oldest) & r->mask, i;
+	struct relay_entry *e;
+
+	for (i = 0; i < skipped; i++) {
+		e = &r->entries[(oldest + i) & r->mask];
+		r->slot_entry[e->slot] = RELAY_NO_ENTRY;
+		entry_used(r, e, e->writable_bytes);
+	}
+	return skipped + 1;
+}
+
+/* Note what the device has used; sets error on nonsense. given: oldest entries, already done. */
 static void
-absorb(struct virtio_vdpa_relay *r)
+absorb(struct virtio_vdpa_relay *r, uint32_t given)
 {
 	const struct lm_vring_used_elem *ring = r->s_used->ring;
-	struct relay_entry *entries = r->entries, *e;
+	struct relay_entry *entries = r->entries;
 	uint32_t *slot_entry = r->slot_entry;
-	uint32_t mask = r->mask, oldest = r->first & mask, place, nb, i;
+	uint32_t mask = r->mask, oldest = (r->first + given) & mask, place, nb, i;
 	uint16_t from = r->dev_used;
 	struct lm_vring_used_elem elem;
 
@@ -86,70 +76,96 @@ absorb(struct virtio_vdpa_relay *r)
 		r->error = VIRTIO_VDPA_RELAY_DEV_USED_JUMP;
 		return;
 	}
-	for (i = 0; i < nb; i++) {
+	for (i = 0; i < nb;) {
 		elem = relay_elem_read(&ring[(from + i) & mask]);
 		place = elem.id <= mask ? slot_entry[elem.id] : RELAY_NO_ENTRY;
 		if (place == RELAY_NO_ENTRY) {
 			r->error = VIRTIO_VDPA_RELAY_DEV_BAD_ID;
 			break;
 		}
-		slot_entry[elem.id] = RELAY_NO_ENTRY;
-		e = &entries[place];
-		e->used = true;
-		e->used_len = elem.len;
-		if (elem.len > e->writable_bytes) {
-			e->used_len = e->writable_bytes;
-			r->stats.len_clamped++;
+		if (r->in_order) {
+			/* All that is unused lies behind what was used before. */
+			oldest = (r->first + r->count - (r->nb_unused - i)) & mask;
+			if (((place - oldest) & mask) >= nb - i) {
+				r->error = VIRTIO_VDPA_RELAY_DEV_USED_JUMP;
+				break;
+			}
+			i += absorb_batch(r, place, oldest);
+		} else {
+			if (place != oldest && !entries[(place - 1) & mask].used)
+				r->stats.out_of_order++;
+			i++;
 		}
-		if (place != oldest && !entries[(place - 1) & mask].used)
-			r->stats.out_of_order++;
+		slot_entry[elem.id] = RELAY_NO_ENTRY;
+		entry_used(r, &entries[place], elem.len);
 	}
 	r->dev_used = (uint16_t)(from + i);
 	r->nb_unused -= i;
 }
 
-static void
-inject_done(struct virtio_vdpa_relay *r)
+/* A burst on its way to the guest, which sees all of it at once: a merged frame is several. */
+struct giving {
+	struct virtio_vdpa_relay *r;
+	uint32_t used;        /* split: index; packed: slot */
+	bool wrap;
+	uint16_t first_flags; /* packed: not written yet */
+	uint32_t entries;
+	uint32_t slots;       /* of the guest's ring */
+	uint32_t internal;
+	uint32_t pool;
+	uint64_t bytes;
+};
+
+static inline void
+giving_split(struct giving *g, const struct relay_entry *e, uint32_t len)
 {
-	r->inject_busy = false;
-	r->stats.injected++;
+	struct virtio_vdpa_relay *r = g->r;
+
+	r->used->ring[g->used++ & r->mask] = (struct lm_vring_used_elem){ e->head, len };
+	r->head_busy[e->head] = false;
 }
 
-/* Give used entries back to the guest, oldest first, and free what they hold. @return how many. */
-static uint32_t
-give_back(struct virtio_vdpa_relay *r, uint32_t most)
+static inline void
+giving_packed(struct giving *g, const struct relay_entry *e, uint32_t len)
 {
-	uint32_t first = r->first, mask = r->mask, nb, slots = 0, pool = 0;
-	struct lm_vring_used_elem *ring = r->used->ring;
-	const struct relay_entry *e;
-	uint16_t used = r->guest_used;
-	uint64_t bytes = 0;
+	struct virtio_vdpa_relay *r = g->r;
+	struct lm_vring_packed_desc *d = &r->ring[g->used];
+	uint16_t flags = (uint16_t)((g->wrap ? LM_VRING_PACKED_F_AVAIL | LM_VRING_PACKED_F_USED :
+			0) | (len != 0 ? LM_VRING_DESC_F_WRITE : 0));
 
-	if (most > r->count)
-		most = r->count;
-	for (nb = 0; nb < most; nb++) {
-		e = &r->entries[(first + nb) & mask];
-		if (!e->used)
-			break;
-		slots += e->nb_slots;
-		pool += e->table_taken;
-		if (e->internal) {
-			inject_done(r);
-			continue;
-		}
-		ring[used++ & mask] = (struct lm_vring_used_elem){ e->head, e->used_len };
-		r->head_busy[e->head] = false;
-		bytes += e->used_len;
-		if (r->log_on)
-			log_chain(r, e, r->log_full ? e->writable_bytes : e->used_len);
+	d->id = e->head;
+	d->len = len;
+	if (g->slots == 0)
+		g->first_flags = flags;
+	else
+		d->flags = flags;
+	g->used += e->nb_slots;
+	if (g->used >= r->ring_size) {
+		g->used -= r->ring_size;
+		g->wrap = !g->wrap;
 	}
-	r->guest_used = used;
-	r->first += nb;
-	r->count -= nb;
-	r->slots_held -= (uint16_t)slots;
-	r->pool_held -= pool;
-	r->stats.written_bytes += bytes;
-	return nb;
+}
+
+/* The oldest entry goes back to the guest. */
+static inline void
+giving_add(struct giving *g, const struct relay_entry *e, uint32_t len)
+{
+	struct virtio_vdpa_relay *r = g->r;
+
+	g->entries++;
+	g->pool += e->table_taken;
+	if (e->internal) {
+		g->internal++;
+		return;
+	}
+	if (r->packed)
+		giving_packed(g, e, len);
+	else
+		giving_split(g, e, len);
+	g->slots += e->nb_slots;
+	g->bytes += len;
+	if (r->log_on)
+		relay_log_chain(r, e, r->log_full ? e->writable_bytes : len);
 }
 
 /*
@@ -158,16 +174,15 @@ give_back(struct virtio_vdpa_relay *r, uint32_t most)
  * sent again. None can come after the guest's end: the queue is parked before the device stops.
  */
 static void
-publish_used(struct virtio_vdpa_relay *r, uint16_t before)
+split_publish(struct virtio_vdpa_relay *r, uint16_t before)
 {
 	uint32_t nb = (uint16_t)(r->guest_used - before), place = before & r->mask;
 	uint32_t straight = r->size - place < nb ? r->size - place : nb;
 
 	lm_vring_store_release(&r->used->idx, r->guest_used);
-	r->stats.used_chains += nb;
 	if (!r->log_on)
 		return;
-	log_pages(r);
+	relay_log_pages(r);
 	relay_log_used(r, 0, offsetof(struct lm_vring_used, ring));
 	relay_log_used(r, offsetof(struct lm_vring_used, ring) + place * sizeof(r->used->ring[0]),
 		straight * sizeof(r->used->ring[0]));
@@ -177,27 +192,105 @@ publish_used(struct virtio_vdpa_relay *r, uint16_t before)
 	lm_vhost_log_flush(r->log, &r->cache);
 }
 
+static void
+giving_end(const struct giving *g)
+{
+	struct virtio_vdpa_relay *r = g->r;
+	uint16_t before = r->guest_used;
+
+	if (g->internal != 0) {
+		r->inject_busy = false;
+		r->stats.injected += g->internal;
+	}
+	r->first += g->entries;
+	r->count -= g->entries;
+	r->slots_held -= (uint16_t)(g->slots + g->internal);
+	r->pool_held -= g->pool;
+	r->stats.written_bytes += g->bytes;
+	r->stats.used_chains += g->entries - g->internal;
+	if (g->slots == 0)
+		return;
+	r->guest_used = (uint16_t)g->used;
+	if (!r->packed) {
+		split_publish(r, before);
+		return;
+	}
+	r->used_wrap = g->wrap;
+	relay_packed_publish(r, before, g->slots, g->first_flags);
+}
+
+/*
+ * A device that completes in order, one element a chain: straight through. What is left is for
+ * absorb().
+ */
+static void
+giving_run(struct giving *g, uint32_t most)
+{
+	struct virtio_vdpa_relay *r = g->r;
+	uint16_t from = r->dev_used, idx = lm_vring_load_acquire(&r->s_used->idx);
+	uint32_t nb = (uint16_t)(idx - from), first = r->first, i;
+	struct lm_vring_used_elem elem;
+	const struct relay_entry *e;
+
+	if (r->in_order || nb > r->nb_unused || r->nb_unused != r->count)
+		return;
+	if (nb > most)
+		nb = most;
+	for (i = 0; i < nb; i++) {
+		elem = relay_elem_read(&r->s_used->ring[(uint16_t)(from + i) & r->mask]);
+		e = &r->entries[(first + i) & r->mask];
+		if (elem.id != e->slot)
+			break;
+		r->slot_entry[e->slot] = RELAY_NO_ENTRY;
+		if (elem.len > e->writable_bytes) {
+			elem.len = e->writable_bytes;
+			r->stats.len_clamped++;
+		}
+		giving_add(g, e, elem.len);
+	}
+	r->dev_used = (uint16_t)(from + i);
+	r->nb_unused -= i;
+}
+
+/* Oldest first, up to the first that the device still has. */
+static void
+giving_used(struct giving *g, uint32_t most)
+{
+	struct virtio_vdpa_relay *r = g->r;
+	const struct relay_entry *e;
+
+	if (most > r->count)
+		most = r->count;
+	while (g->entries < most) {
+		e = relay_entry_at(r, r->first + g->entries);
+		if (!e->used)
+			break;
+		giving_add(g, e, e->used_len);
+	}
+}
+
 unsigned int
 virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 {
-	uint16_t before = r->guest_used;
-	unsigned int n;
+	struct giving g = { .r = r, .used = r->guest_used, .wrap = r->used_wrap };
 
 	if (r->error != VIRTIO_VDPA_RELAY_OK || r->stopped)
 		return 0;
-	absorb(r);
-	n = give_back(r, budget);
-	if (n != 0)
+	giving_run(&g, budget);
+	absorb(r, g.entries);
+	giving_used(&g, budget);
+	if (g.entries != 0) {
+		giving_end(&g);
 		r->blocked = false;
-	if (r->guest_used != before)
-		publish_used(r, before);
-	return n;
+	}
+	return g.entries;
 }
 
 /* Up to the last chain that the device gave back; those before it that it kept get length 0. */
 static void
 close_holes(struct virtio_vdpa_relay *r)
 {
+	struct giving g = { .r = r, .used = r->guest_used, .wrap = r->used_wrap };
 	uint32_t i, keep = 0;
 	struct relay_entry *e;
 
@@ -211,14 +304,15 @@ close_holes(struct virtio_vdpa_relay *r)
 		if (e->used)
 			continue;
 		if (r->log_on)
-			log_chain(r, e, e->writable_bytes);
+			relay_log_chain(r, e, e->writable_bytes);
 		r->stats.holes += !e->internal;
 		e->used_len = 0;
 		e->used = true;
 		r->slot_entry[e->slot] = RELAY_NO_ENTRY;
 		r->nb_unused--;
 	}
-	give_back(r, keep);
+	giving_used(&g, keep);
+	giving_end(&g);
 }
 
 /*
@@ -228,31 +322,51 @@ close_holes(struct virtio_vdpa_relay *r)
 static void
 unsuppress_guest(struct virtio_vdpa_relay *r)
 {
+	if (r->packed) {
+		relay_packed_quiet(r, false);
+		return;
+	}
 	lm_vring_store_relaxed(&r->used->flags, 0);
 	if (r->event_idx)
 		lm_vring_store_relaxed(lm_vring_avail_event(r->used, r->size),
 				lm_vring_load_relaxed(&r->avail->idx));
 }
 
+/* All that we ever write of the guest's ring. */
+static void
+log_ring(struct virtio_vdpa_relay *r)
+{
+	if (!r->log_on)
+		return;
+	if (r->packed)
+		lm_vhost_log_mark(r->log, &r->cache, r->desc_gpa,
+			(uint64_t)r->ring_size * sizeof(r->ring[0]));
+	else
+		relay_log_used(r, 0, lm_vring_used_bytes(r->size));
+}
+
 uint16_t
 virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
 {
-	uint16_t before = r->guest_used;
 	struct relay_entry *e;
 	uint32_t i;
 
-	if (r->stopped)
-		return r->guest_used;
-	absorb(r);
-	close_holes(r);
-	unsuppress_guest(r);
-	for (i = 0; r->log_on && i < r->count; i++) {
-		e = relay_entry_at(r, r->first + i);
-		if (!e->internal)
-			log_chain(r, e, e->writable_bytes);
+	if (!r->stopped) {
+		absorb(r, 0);
+		close_holes(r);
+		unsuppress_guest(r);
+		for (i = 0; r->log_on && i < r->count; i++) {
+			e = relay_entry_at(r, r->first + i);
+			if (!e->internal)
+				relay_log_chain(r, e, e->writable_bytes);
+		}
+		relay_log_pages(r);
+		log_ring(r);
+		if (r->log_on)
+			lm_vhost_log_flush(r->log, &r->cache);
+		r->stopped = true;
 	}
-	relay_log_used(r, 0, lm_vring_used_bytes(r->size));
-	publish_used(r, before);
-	r->stopped = true;
+	if (r->packed && r->used_wrap)
+		return (uint16_t)(r->guest_used | LM_VRING_MAX_SIZE);
 	return r->guest_used;
 }

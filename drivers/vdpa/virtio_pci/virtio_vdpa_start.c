@@ -11,9 +11,9 @@
 
 /*
  * What a guest may get from the function. Absent on purpose: bits that change rings or doorbells
- * underneath the relay (33 to 43; RING_PACKED until it can be relayed), what QEMU answers without
- * asking us (MAC, VLAN, offload control), and GUEST_ANNOUNCE, so that QEMU asks us for RARP, which
- * works for guests without an address too.
+ * underneath the relay (33 to 43, but IN_ORDER), what QEMU answers without asking us (MAC, VLAN,
+ * offload control), and GUEST_ANNOUNCE, so that QEMU asks us for RARP, which works for guests
+ * without an address too.
  */
 #define GUEST_FEATURES (BIT(LM_VIRTIO_NET_F_CSUM) | BIT(LM_VIRTIO_NET_F_GUEST_CSUM) | \
 	BIT(LM_VIRTIO_NET_F_MTU) | BIT(LM_VIRTIO_NET_F_GUEST_TSO4) | \
@@ -23,7 +23,11 @@
 	BIT(LM_VIRTIO_NET_F_HOST_UFO) | BIT(LM_VIRTIO_NET_F_MRG_RXBUF) | \
 	BIT(LM_VIRTIO_NET_F_CTRL_VQ) | BIT(LM_VIRTIO_NET_F_CTRL_RX) | \
 	BIT(LM_VIRTIO_NET_F_MQ) | BIT(LM_VIRTIO_F_ANY_LAYOUT) | \
-	BIT(LM_VIRTIO_F_INDIRECT_DESC) | BIT(LM_VIRTIO_F_EVENT_IDX) | BIT(LM_VIRTIO_F_VERSION_1))
+	BIT(LM_VIRTIO_F_INDIRECT_DESC) | BIT(LM_VIRTIO_F_EVENT_IDX) | \
+	BIT(LM_VIRTIO_F_VERSION_1) | BIT(LM_VIRTIO_F_IN_ORDER))
+
+/* What the relay gives, whatever the function has. */
+#define RELAY_FEATURES BIT(LM_VIRTIO_F_RING_PACKED)
 
 /* What we take for ourselves where it is offered; the guest need not know. */
 #define OWN_FEATURES (BIT(LM_VIRTIO_F_ACCESS_PLATFORM) | BIT(LM_VIRTIO_F_ORDER_PLATFORM) | \
@@ -33,11 +37,23 @@
 uint64_t
 virtio_vdpa_guest_features(uint64_t device_features, uint64_t mask)
 {
-	uint64_t features = device_features & GUEST_FEATURES & mask;
+	uint64_t features = ((device_features & GUEST_FEATURES) | RELAY_FEATURES) & mask;
 
 	/* MQ is set by the control queue; without one the function keeps to its first pair. */
 	if ((device_features & BIT(LM_VIRTIO_NET_F_CTRL_VQ)) == 0)
 		features &= ~BIT(LM_VIRTIO_NET_F_MQ);
+	return features;
+}
+
+uint64_t
+virtio_vdpa_driver_features(const struct virtio_vdpa *dev, uint64_t negotiated)
+{
+	uint64_t features = (negotiated & dev->guest_features & ~RELAY_FEATURES) |
+			(dev->device_features & OWN_FEATURES);
+
+	/* Relayed for good, so its order is ours to use: merged frames then survive a relay. */
+	if ((negotiated & BIT(LM_VIRTIO_F_RING_PACKED)) != 0)
+		features |= dev->device_features & BIT(LM_VIRTIO_F_IN_ORDER);
 	return features;
 }
 
@@ -55,7 +71,7 @@ start_negotiate(struct virtio_vdpa *dev)
 			features & ~dev->guest_features);
 		return -EPROTO;
 	}
-	features |= dev->device_features & OWN_FEATURES;
+	features = virtio_vdpa_driver_features(dev, features);
 	ret = lm_virtio_reset(dev->virtio, 5000000);
 	if (ret != 0) {
 		VDPA_LOG(ERR, dev, "configure: the function does not finish its reset: %s",
@@ -87,15 +103,16 @@ virtio_vdpa_queue_program(struct virtio_vdpa_queue *q)
 		conf.device_iova = q->used_gpa;
 		break;
 	case VIRTIO_VDPA_RELAY:
+		conf.size = virtio_vdpa_relay_device_size(q->size);
 		virtio_vdpa_relay_device_ring(q->relay, &conf.desc_iova, &conf.driver_iova,
 			&conf.device_iova);
 		break;
 	default:
 		return 0;
 	}
-	if (q->max_size < q->size) {
-		VDPA_LOG(ERR, dev, "queue %u has %u entries in the guest, the function takes %u",
-			q->index, q->size, q->max_size);
+	if (q->max_size < conf.size) {
+		VDPA_LOG(ERR, dev, "queue %u needs %u entries for the guest's %u, the function "
+			"takes %u", q->index, conf.size, q->size, q->max_size);
 		return -E2BIG;
 	}
 	ret = lm_virtio_queue_setup(dev->virtio, q->index, &conf);

@@ -182,7 +182,7 @@ tel_caps(void *ctx, struct lm_text *out, unsigned int max)
 	struct virtio_vdpa *dev = ctx;
 	bool ring_reset = (dev->device_features & 1ULL << LM_VIRTIO_F_RING_RESET) != 0;
 
-	text(&t, "rings", "split");
+	text(&t, "rings", "split; packed, relayed");
 	text(&t, "modes", "direct, relay");
 	text(&t, "dirty_tracking", "relay, log=%s", dev->args.log_full ? "full" : "used");
 	text(&t, "quiesce", "%s", ring_reset ? "ring reset, device reset, function reset" :
