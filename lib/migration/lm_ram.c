@@ -36,6 +36,7 @@ lm_ram_destroy(struct lm_ram *ram)
 
 	if (ram == NULL)
 		return;
+	lm_ram_cpu_stop(ram);
 	for (i = 0; i < ram->nb; i++)
 		free_area(ram->areas[i]);
 	free(ram->areas);

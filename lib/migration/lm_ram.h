@@ -93,16 +93,26 @@ void lm_ram_give_back(struct lm_ram *ram, const struct lm_ram_run *run);
 void *lm_ram_ptr(struct lm_ram *ram, uint64_t addr, uint64_t len_bytes);
 
 /**
- * Track CPU writes to regions LM_RAM_F_CPU_WRITES from now on; all of them start clean. Where the
- * kernel has no userfaultfd write-protect for this memory, the region is named in *whole and
- * resent whole at every lm_ram_cpu_harvest().
+ * Track what CPUs of this process write, system calls for it included, to regions
+ * LM_RAM_F_CPU_WRITES from now on; what was written before is not told. Their memory must not be
+ * registered with a userfaultfd of others. Each page's first write after a harvest costs a fault in
+ * the kernel (about 1 us). Writes by devices and by other processes are not seen.
+ *
+ * Where the kernel has no asynchronous write-protect for this memory (userfaultfd, Linux 6.7), the
+ * region is resent whole at every lm_ram_cpu_harvest(). One thread at a time; regions added later
+ * are not tracked.
  *
  * @param whole number of regions that are resent whole; may be NULL
- * @return 0; -EALREADY; -ENOMEM
+ * @return 0; -EALREADY
  */
 int lm_ram_cpu_start(struct lm_ram *ram, unsigned int *whole);
-/** Mark what CPUs wrote since the last harvest, and protect again. @return 0; -EINVAL: not started */
+/**
+ * Mark what CPUs wrote since the last harvest, and protect it again. A region that cannot be read
+ * is marked whole. May run beside lm_ram_take() and marks of others.
+ * @return 0; -EINVAL: not started
+ */
 int lm_ram_cpu_harvest(struct lm_ram *ram);
+/** Harmless when not started. lm_ram_destroy() does it too. */
 void lm_ram_cpu_stop(struct lm_ram *ram);
 
 #endif /* LM_RAM_H */

@@ -28,11 +28,17 @@ struct lm_ram_area {
 	uint64_t end_bit;    /* after its last */
 	_Atomic uint64_t *words;
 	_Atomic uint64_t *summary; /* bit set: a word of that group may be nonzero */
+	bool cpu_whole;            /* what CPUs write to it cannot be tracked */
 };
 
 struct lm_ram {
 	unsigned int nb;
 	struct lm_ram_area **areas; /* ascending by address */
+	struct {
+		bool started;
+		int uffd;    /* -1: this kernel has none that will do */
+		int pagemap; /* -1: likewise */
+	} cpu;
 };
 
 static inline uint64_t

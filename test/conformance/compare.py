@@ -17,7 +17,7 @@ from kernel_headers import KernelHeaders
 HERE = Path(__file__).resolve().parent
 COMPILE_S = 60
 RUN_S = 10
-OUR_INCLUDE_DIRS = (mapping.VIRTIO, mapping.VFIO_USER)
+OUR_INCLUDE_DIRS = (mapping.VIRTIO, mapping.VFIO_USER, mapping.MIGRATION)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 VIRTIO = "drivers/common/virtio/"
 VFIO_USER = "lib/vfio_user/"
+MIGRATION = "lib/migration/"
 
 # Compared whole: every name in them has a counterpart or a reason.
 HEADERS = (
@@ -17,6 +18,7 @@ HEADERS = (
     VIRTIO + "virtio_net_if.h",
     VFIO_USER + "lm_vu_proto.h",
     VFIO_USER + "lm_vu_wire.h",
+    MIGRATION + "lm_pagemap_if.h",
 )
 
 # Numbers of foreign formats in other files, by a pattern of their names.
@@ -35,9 +37,10 @@ EXCERPTS = {
 OWN_HEADERS = {"app/devmodel/dm_frame_if.h": "frames that our traffic generator checks"}
 
 KERNEL_INCLUDES = (
-    "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/if_ether.h", "linux/in.h",
-    "linux/kvm.h", "linux/pci_regs.h", "linux/vfio.h", "linux/virtio_config.h",
-    "linux/virtio_ids.h", "linux/virtio_net.h", "linux/virtio_pci.h", "linux/virtio_ring.h",
+    "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/fs.h", "linux/if_ether.h",
+    "linux/in.h", "linux/kvm.h", "linux/pci_regs.h", "linux/userfaultfd.h", "linux/vfio.h",
+    "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_net.h", "linux/virtio_pci.h",
+    "linux/virtio_ring.h",
 )
 
 RULES = (
