@@ -39,6 +39,7 @@ dm_net_features(const struct dm_net_conf *conf)
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CTRL_VLAN) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CTRL_MAC_ADDR) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_ANNOUNCE);
+	size_t i;
 
 	if (conf->host->faults->no_ring_reset == 0)
 		f |= LM_VIRTIO_BIT(LM_VIRTIO_F_RING_RESET);
@@ -46,8 +47,12 @@ dm_net_features(const struct dm_net_conf *conf)
 		f |= LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MTU);
 	if (conf->pairs > 1)
 		f |= LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MQ);
+	f &= conf->feature_mask;
+	for (i = 0; i < sizeof(dm_net_needs) / sizeof(dm_net_needs[0]); i++)
+		if ((f & LM_VIRTIO_BIT(dm_net_needs[i].needs)) == 0)
+			f &= ~LM_VIRTIO_BIT(dm_net_needs[i].bit);
 	/* Without it there is no modern device. */
-	return (f & conf->feature_mask) | LM_VIRTIO_BIT(LM_VIRTIO_F_VERSION_1);
+	return f | LM_VIRTIO_BIT(LM_VIRTIO_F_VERSION_1);
 }
 
 static void
