@@ -345,6 +345,17 @@ dm_virtio_common_read(struct dm_virtio *v, uint32_t offset, void *buf, uint32_t 
 	memcpy(buf, &value, len_bytes);
 }
 
+/*
+ * Once enabled, a queue can only be reset. Linux's vp_vdpa gives it its vector later, right before
+ * DRIVER_OK, and cards take it.
+ */
+static bool
+dm_virtio_enabled_takes(const struct dm_virtio *v, uint8_t off)
+{
+	return off == LM_VIRTIO_PCI_COMMON_Q_RESET || (off == LM_VIRTIO_PCI_COMMON_Q_MSIX &&
+			(v->status & LM_VIRTIO_STATUS_DRIVER_OK) == 0);
+}
+
 static bool
 dm_virtio_write_allowed(struct dm_virtio *v, const struct dm_virtio_reg *reg)
 {
@@ -365,7 +376,7 @@ dm_virtio_write_allowed(struct dm_virtio *v, const struct dm_virtio_reg *reg)
 		dm_rule_broken(v->host->rules, DM_RULE_QUEUE_ABSENT, "queue %u", v->queue_select);
 		return false;
 	}
-	if (q->resetting || (q->enabled && off != LM_VIRTIO_PCI_COMMON_Q_RESET)) {
+	if (q->resetting || (q->enabled && !dm_virtio_enabled_takes(v, off))) {
 		dm_rule_broken(v->host->rules, q->resetting ? DM_RULE_WRITE_IN_RESET :
 				DM_RULE_QUEUE_ENABLED, "queue %u, register %u", v->queue_select,
 				off);
