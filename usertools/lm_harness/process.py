@@ -38,7 +38,7 @@ class Process:
     started: ClassVar[list[Process]] = []  # and not closed yet
 
     def __init__(self, name: str, argv: Sequence[str], log_path: Path,
-                 env: dict[str, str] | None = None) -> None:
+                 env: dict[str, str] | None = None, pass_fds: Sequence[int] = ()) -> None:
         self.name = name
         self.argv = [str(a) for a in argv]
         self.log_path = log_path
@@ -54,7 +54,7 @@ class Process:
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, preexec_fn=_die_with_parent, start_new_session=True,
-                env={**os.environ, **(env or {})})
+                pass_fds=pass_fds, env={**os.environ, **(env or {})})
             self._reader = threading.Thread(target=self._read, name=f"log {name}", daemon=True)
             self._reader.start()
             Process.started.append(self)
