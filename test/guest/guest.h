@@ -95,6 +95,8 @@ struct guest;
 int guest_control_open(struct guest *g, const char *path);
 void guest_control_work(struct guest *g, short revents);
 void guest_control_ready(struct guest *g);
+/** Echo, scrub and answer, for ever. */
+void guest_run(struct guest *g);
 
 struct guest {
 	uint64_t boot_ns; /* from the start of the kernel to ready */
