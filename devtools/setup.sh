@@ -3,7 +3,7 @@
 # Install what a Debian 12 machine needs to build and try dpdk-lm.
 # Idempotent: every step that is already done is skipped.
 #
-#   devtools/setup.sh [build] [demo] [test] [lint]     (default: build demo)
+#   devtools/setup.sh [build] [demo] [test] [oracle] [lint]     (default: build demo)
 
 set -eu
 
@@ -17,6 +17,7 @@ build_pkgs='gcc libc6-dev make meson ninja-build pkg-config python3 python3-pyel
 demo_pkgs='busybox-static cpio gzip xz-utils zstd kmod python3-matplotlib'
 test_pkgs='dpdk dpdk-dev libcmocka-dev python3-pytest python3-hypothesis valgrind
 	clang libclang-rt-14-dev'
+oracle_pkgs='bison flex bc m4 libc6-dev xz-utils iproute2 ethtool'
 lint_pkgs='git mypy clang-format clang-tidy cppcheck codespell shellcheck'
 
 say()
@@ -200,12 +201,16 @@ for what in "$@"; do
 		# shellcheck disable=SC2086
 		install_pkgs $test_pkgs
 		;;
+	oracle)
+		# shellcheck disable=SC2086
+		install_pkgs $oracle_pkgs
+		;;
 	lint)
 		# shellcheck disable=SC2086
 		install_pkgs $lint_pkgs
 		;;
 	*)
-		die "unknown part '$what' (build, demo, test, lint)"
+		die "unknown part '$what' (build, demo, test, oracle, lint)"
 		;;
 	esac
 done

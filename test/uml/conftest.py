@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures: Linux for user mode, booted with models as its cards."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from lm_harness.control import Control
+from lm_harness.process import Process
+from uml_guest import Uml
+from uml_machine import Boot, Cable, Card, Machine, Traffic
+from virtio_features import RINGS, without
+
+HERE = Path(__file__).resolve().parent
+BUILD_S = 2400
+UNAVAILABLE = 77
+
+
+@pytest.fixture(scope="session", name="kernel")
+def fixture_kernel(request: pytest.FixtureRequest) -> Path:
+    """Linux as a program, from the cache or built now; a skip that says why there is none."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        done = subprocess.run([HERE / "build-uml.sh"], stdout=subprocess.PIPE, text=True,
+                              timeout=BUILD_S, check=False)
+    if done.returncode == UNAVAILABLE:
+        pytest.skip("no kernel for user mode: its source cannot be had here")
+    assert done.returncode == 0, "build-uml.sh failed"
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(name="boot")
+def fixture_boot(kernel: Path, build_dir: Path, program: Callable[[str], Path],
+                 launch: Callable[..., Process], tmp_path: Path) -> Iterator[Boot]:
+    """boot([model options, ...], cpus=...): Linux with one virtio-net function each."""
+    tools = build_dir / "test/uml"
+    with ExitStack() as stack:
+
+        def card(number: int, options: Sequence[str]) -> tuple[Card, Path]:
+            name = f"card{number}"
+            vfu, ctl, uml = (tmp_path / f"{name}.{end}" for end in ("vfu", "ctl", "uml"))
+            model = launch(f"{name}.model", program("dpdk-lm-devmodel"), "virtio-net", "--socket",
+                           vfu, "--control", ctl, *options)
+            model.wait_line("^ready ", 10)
+            bridge = launch(f"{name}.bridge", tools / "uml-bridge", uml, vfu)
+            bridge.wait_line("^ready ", 10)
+            control = Control(name, str(ctl))
+            stack.callback(control.close)
+            return Card(name, model, bridge, control), uml
+
+        def start(*functions: Sequence[str], cpus: int = 1, memory_mib: int = 192) -> Machine:
+            cards = [card(i, options) for i, options in enumerate(functions)]
+            linux = Uml(kernel, tools, [path for _, path in cards], tmp_path, cpus, memory_mib)
+            stack.callback(linux.close)
+            return Machine(linux, [c for c, _ in cards])
+
+        yield start
+
+
+@pytest.fixture(name="traffic")
+def fixture_traffic(program: Callable[[str], Path], launch: Callable[..., Process], tmp_path: Path
+                    ) -> Iterator[Callable[..., Traffic]]:
+    """traffic(MAC of Linux's card, options...): a generator that waits for its start."""
+    with ExitStack() as stack:
+
+        def start(mac: str, *options: str) -> Traffic:
+            path, ctl = tmp_path / "cable", tmp_path / "traffic.ctl"
+            process = launch("traffic", program("dpdk-lm-traffic"), "--port", f"A={path}",
+                             "--guest-mac", mac, "--control", ctl, *options)
+            process.wait_line("^ready$", 10)
+            control = Control("traffic", str(ctl))
+            stack.callback(control.close)
+            return Traffic(f"link:{path}", control)
+
+        yield start
+
+
+@pytest.fixture(name="cable")
+def fixture_cable(tmp_path: Path) -> Iterator[Cable]:
+    """A cable whose far end is the test's."""
+    cable = Cable(tmp_path / "cable")
+    yield cable
+    cable.close()
+
+
+@pytest.fixture(name="ring", params=RINGS)
+def fixture_ring(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The model's option for one kind of rings."""
+    return "--features", without(*RINGS[request.param])
