@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Run the suites and close with one line that counts everything:
 #
-#   devtools/run-tests.sh fast|all [BUILD]
+#   devtools/run-tests.sh fast|all|oracle [BUILD]
 
 set -u
 
@@ -41,9 +41,24 @@ pytests()
 	[ $rc -eq 0 ] || failed="$failed $suite"
 }
 
+finish()
+{
+	"$PYTHON" devtools/count_tests.py "$BUILD"/results/*.xml || failed="$failed counts"
+	printf '%s s' "$(($(date +%s) - began))"
+	[ -z "$failed" ] && echo && exit 0
+	printf '; FAILED:%s\n' "$failed"
+	exit 1
+}
+
 began=$(date +%s)
 failed=
 configure "$BUILD" && ninja -C "$BUILD" || exit 1
+
+if [ "$LEVEL" = oracle ]; then
+	pytests conformance test/conformance
+	pytests uml test/uml
+	finish
+fi
 
 say unit
 meson test -C "$BUILD" --no-rebuild --suite unit --print-errorlogs || failed="$failed unit"
@@ -53,6 +68,7 @@ pytests py test/py
 pytests conformance test/conformance
 if [ "$LEVEL" = all ]; then
 	pytests qemu test/qemu --migrations 50
+	pytests uml test/uml
 	say bench
 	meson test -C "$BUILD" --no-rebuild --benchmark --verbose || failed="$failed bench"
 	say clang
@@ -69,8 +85,4 @@ else
 	pytests qemu test/qemu
 fi
 
-"$PYTHON" devtools/count_tests.py "$BUILD"/results/*.xml || failed="$failed counts"
-printf '%s s' "$(($(date +%s) - began))"
-[ -z "$failed" ] && echo && exit 0
-printf '; FAILED:%s\n' "$failed"
-exit 1
+finish
