@@ -71,8 +71,9 @@ void lm_tracker_destroy(struct lm_tracker *tracker);
  */
 int lm_tracker_map(struct lm_tracker *tracker, const struct lm_interval *iv);
 /**
- * Exactly one earlier lm_tracker_map(), before the devices lose it: while tracking runs, sources
- * are read for this range first, and what they say is kept for the sink.
+ * Exactly one earlier lm_tracker_map(), when no device writes to it any more and before the devices
+ * lose it: while tracking runs, sources are read for this range first, and what they say is kept
+ * for the sink.
  * @return 0; -ENOENT
  */
 int lm_tracker_unmap(struct lm_tracker *tracker, uint64_t iova, uint64_t len_bytes);

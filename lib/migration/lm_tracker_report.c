@@ -158,20 +158,36 @@ report_piece(struct lm_tracker *t, struct lm_track_source *s, const struct lm_ra
 	report_once(t, s, first, last);
 }
 
+/*
+ * Next map at or after *at that begins up to last and that sources know: fresh memory is dirty
+ * anyway.
+ */
+static struct lm_track_map *
+next_known(struct lm_tracker *t, unsigned int *at, uint64_t last)
+{
+	for (; *at < t->nb_maps && t->maps[*at]->iv.from <= last; (*at)++)
+		if (!t->maps[*at]->fresh)
+			return t->maps[*at];
+	return NULL;
+}
+
 /* Whatever of the range is mapped and wanted, neighbours in one go, holes never. */
 static void
 report_mapped(struct lm_tracker *t, struct lm_track_source *s, const struct lm_range *range,
 		uint64_t first, uint64_t last)
 {
 	unsigned int i = lm_track_find(t, first);
+	struct lm_track_map *m = next_known(t, &i, last);
 
-	while (i < t->nb_maps && t->maps[i]->iv.from <= last) {
-		uint64_t begin = max_u64(first, t->maps[i]->iv.from);
-		uint64_t end = lm_track_map_last(t->maps[i]);
+	while (m != NULL) {
+		uint64_t begin = max_u64(first, m->iv.from), end;
 
-		for (i++; i < t->nb_maps && end < last && t->maps[i]->iv.from == end + 1; i++)
-			end = lm_track_map_last(t->maps[i]);
-		report_piece(t, s, range, begin, min_u64(end, last));
+		do {
+			end = min_u64(lm_track_map_last(m), last);
+			i++;
+			m = end == last ? NULL : next_known(t, &i, last);
+		} while (m != NULL && m->iv.from == end + 1);
+		report_piece(t, s, range, begin, end);
 	}
 }
 
@@ -182,17 +198,15 @@ lm_track_report(struct lm_tracker *t, struct lm_track_source *s, uint64_t first,
 
 	for (i = 0; i < s->nb_ranges; i++) {
 		const struct lm_range *range = &s->ranges[i];
+		uint64_t from = max_u64(first, range->addr);
+		uint64_t to = min_u64(last, lm_range_last(range));
 
-		if (range->addr > last || lm_range_last(range) < first)
+		if (from > to)
 			continue;
-		if (!s->traits.whole_ranges) {
-			report_mapped(t, s, range, max_u64(first, range->addr),
-					min_u64(last, lm_range_last(range)));
-			continue;
-		}
-		at = lm_track_find(t, max_u64(first, range->addr));
-		if (at < t->nb_maps &&
-				t->maps[at]->iv.from <= min_u64(last, lm_range_last(range)))
+		at = lm_track_find(t, from);
+		if (!s->traits.whole_ranges)
+			report_mapped(t, s, range, from, to);
+		else if (next_known(t, &at, to) != NULL)
 			report_once(t, s, range->addr, lm_range_last(range));
 	}
 }

@@ -527,6 +527,41 @@ test_pieces(void **state)
 	}
 }
 
+/* Every start within a word on both sides, lengths around words. */
+static void
+check_offset(unsigned int from, unsigned int to, unsigned int nb)
+{
+	const struct lm_interval iv = { from * PAGE, SHIFT + to * PAGE, nb * PAGE };
+	struct world *w = create(PAGE);
+	unsigned int page;
+
+	assert_int_equal(lm_tracker_map(w->t, &iv), 0);
+	add_device(w);
+	assert_int_equal(lm_tracker_start(w->t), 0);
+	for (page = 0; page < nb; page++)
+		if ((from + page) * 7 % 5 < 3)
+			track_device_write(&w->d, (from + page) * PAGE, 1);
+	assert_int_equal(harvest(w), 0);
+	for (page = 0; page < nb; page++)
+		if (w->sink.pages[to + page] != ((from + page) * 7 % 5 < 3))
+			fail_msg("%u pages from %u to %u: page %u is %d", nb, from, to, page,
+					w->sink.pages[to + page]);
+	destroy(w);
+}
+
+static void
+test_every_offset(void **state)
+{
+	static const unsigned int lengths[] = { 1, 63, 64, 65, 127, 128, 129 };
+	unsigned int from, to, i;
+
+	(void)state;
+	for (from = 0; from < 64; from += 3)
+		for (to = 0; to < 64; to++)
+			for (i = 0; i < 7; i++)
+				check_offset(from, to, lengths[i]);
+}
+
 /* 2^24 pages a report: counted by a device that has so much. */
 struct huge {
 	uint64_t next;
@@ -692,6 +727,7 @@ main(void)
 		cmocka_unit_test(test_fixed_page_size),
 		cmocka_unit_test(test_coarse_tracker),
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_every_offset),
 		cmocka_unit_test(test_huge_memory),
 		cmocka_unit_test(test_ends_of_space),
 		cmocka_unit_test(test_provider),
