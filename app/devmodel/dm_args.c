@@ -35,6 +35,7 @@ dm_args_usage(const char *program)
 		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, no-ring-reset,\n"
 		"                        stuck-ring-reset, lost-irq=N, die-at=FRAMES, overrun,\n"
 		"                        early-write=BUFFERS, or one of the device; repeatable\n"
+		"  --option KEY=VALUE    of the device; repeatable\n"
 		"  --help\n\n"
 		"Prints \"ready PATH\" for each socket when all listen. SIGTERM and SIGINT end it.\n");
 }
@@ -125,6 +126,8 @@ dm_args_one(const struct option *option, const char *text, struct dm_args *args)
 		return dm_args_number(name, text, 0, 65521, &args->mtu);
 	case 'f':
 		return dm_args_features(name, text, &args->features);
+	case 'o':
+		return dm_args_add(name, text, args->options, DM_MAX_OPTIONS, &args->nb_options);
 	case 'n':
 		args->notify_shared = true;
 		return 0;
@@ -159,6 +162,8 @@ dm_args_check(const char *name, struct dm_args *args)
 		return dm_args_bad("wire", args->wires[type->max_wires]);
 	if (args->nb_fault_specs != 0 && !type->has_faults)
 		return dm_args_bad("fault", args->fault_specs[0]);
+	if (args->nb_options != 0 && !type->has_options)
+		return dm_args_bad("option", args->options[0]);
 	for (i = args->nb_wires; i < DM_MAX_FUNCTIONS; i++)
 		args->wires[i] = "null";
 	return type->check(args);
@@ -178,6 +183,7 @@ dm_args_parse(int argc, char **argv, struct dm_args *args)
 		{ "features", required_argument, NULL, 'f' },
 		{ "notify-shared", no_argument, NULL, 'n' },
 		{ "fault", required_argument, NULL, 'x' },
+		{ "option", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};

@@ -10,7 +10,8 @@
 
 #include "dm_fault.h"
 
-#define DM_MAX_FUNCTIONS 9 /* a PF and eight VFs */
+#define DM_MAX_FUNCTIONS 65 /* a PF and 64 VFs */
+#define DM_MAX_OPTIONS 32
 #define DM_MAX_FAULT_SPECS 16
 
 struct dm_type;
@@ -23,6 +24,8 @@ struct dm_args {
 	uint32_t nb_wires;
 	const char *fault_specs[DM_MAX_FAULT_SPECS]; /* for the device; others are in faults */
 	uint32_t nb_fault_specs;
+	const char *options[DM_MAX_OPTIONS]; /* KEY=VALUE, for the device */
+	uint32_t nb_options;
 	const char *control;
 	uint8_t mac[6];
 	uint16_t queue_pairs;

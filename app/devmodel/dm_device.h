@@ -78,6 +78,8 @@ struct dm_device_ops {
 			uint32_t len_bytes);
 	/** Function-level reset, also when the driver goes away. Takes effect at once. */
 	void (*reset)(void *dev);
+	/** The driver has gone away, after reset; may be NULL. */
+	void (*closed)(void *dev);
 	/** An I/O eventfd of bar_io[] has fired. */
 	void (*io_event)(void *dev, uint32_t index);
 	/** Do a bounded amount of work. @return its amount; 0: nothing to do. */

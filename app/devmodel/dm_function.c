@@ -173,6 +173,8 @@ dm_function_disconnected(void *ctx, const char *why)
 
 	fprintf(stderr, "%s: driver gone: %s\n", f->path, why == NULL ? "unknown" : why);
 	dm_function_reset_all(f);
+	if (f->device.ops->closed != NULL)
+		f->device.ops->closed(f->device.dev);
 }
 
 static const struct lm_vu_server_ops dm_function_server_ops = {

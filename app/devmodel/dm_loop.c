@@ -9,7 +9,7 @@
 
 #include "dm_loop.h"
 
-#define DM_LOOP_MAX_SOURCES 64
+#define DM_LOOP_MAX_SOURCES 256
 #define DM_LOOP_MAX_EVENTS 16
 #define DM_LOOP_BUSY_ROUNDS 8     /* bursts between two looks at the descriptors */
 #define DM_LOOP_SPIN_NS 20000     /* without work, before asking for notifications */

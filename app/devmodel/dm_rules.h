@@ -73,7 +73,12 @@
 	X(CTRL_LAYOUT, "ctrl_layout", \
 		"5.1.6.5: class, command and data, then the acknowledgement") \
 	X(CTRL_CLASS, "ctrl_class", "5.1.6.5: commands belong to negotiated features") \
-	X(CTRL_DATA, "ctrl_data", "5.1.6.5: command data has the length and range of its command")
+	X(CTRL_DATA, "ctrl_data", "5.1.6.5: command data has the length and range of its command") \
+	X(EX_CONFIG_LIVE, "ex_config_live", \
+		"exerciser: it is configured while it is not started") \
+	X(EX_CONFIG_BAD, "ex_config_bad", "exerciser: registers have values that make sense") \
+	X(EX_STOPPED, "ex_stopped", "vfio.h: a stopped device is not written to") \
+	X(EX_PEER, "ex_peer", "vfio.h: peers are quiet before a device stops")
 
 enum dm_rule {
 #define DM_RULE_ENUM(id, name, text) DM_RULE_##id,

@@ -5,6 +5,7 @@
 #include "dm_type.h"
 
 static const struct dm_type *const dm_types[] = {
+	&dm_type_exerciser,
 	&dm_type_virtio_net,
 };
 

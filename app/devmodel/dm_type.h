@@ -19,6 +19,7 @@ struct dm_type {
 	const char *summary;   /* for --help */
 	uint32_t max_sockets;  /* functions; at least one */
 	uint32_t max_wires;    /* 0: the device has no cable */
+	bool has_options;      /* --option; checked in check() */
 	bool has_faults;       /* dm_device_ops.fault is there: what it refuses is known late */
 	/** Arguments that this kind cannot take. @return 0, or dm_args_bad() of the option. */
 	int (*check)(const struct dm_args *args);
@@ -31,6 +32,7 @@ struct dm_type {
 			struct dm_function *functions);
 };
 
+extern const struct dm_type dm_type_exerciser;
 extern const struct dm_type dm_type_virtio_net;
 
 /** NULL: no such kind. */
