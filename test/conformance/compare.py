@@ -17,11 +17,7 @@ from kernel_headers import KernelHeaders
 HERE = Path(__file__).resolve().parent
 COMPILE_S = 60
 RUN_S = 10
-<<<<<<< ours
-OUR_INCLUDE_DIRS = (mapping.VIRTIO, mapping.VFIO_USER, mapping.MIGRATION)
-=======
-OUR_INCLUDE_DIRS = (mapping.VIRTIO, mapping.VFIO_USER, mapping.UML)
->>>>>>> theirs
+OUR_INCLUDE_DIRS = (mapping.VIRTIO, mapping.VFIO_USER, mapping.MIGRATION, mapping.UML)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 VIRTIO = "drivers/common/virtio/"
 VFIO_USER = "lib/vfio_user/"
-<<<<<<< ours
 MIGRATION = "lib/migration/"
-=======
 UML = "test/uml/"
->>>>>>> theirs
 
 # Compared whole: every name in them has a counterpart or a reason.
 HEADERS = (
@@ -22,11 +19,8 @@ HEADERS = (
     VIRTIO + "virtio_net_if.h",
     VFIO_USER + "lm_vu_proto.h",
     VFIO_USER + "lm_vu_wire.h",
-<<<<<<< ours
     MIGRATION + "lm_pagemap_if.h",
-=======
     UML + "uml_pcidev_if.h",
->>>>>>> theirs
 )
 
 # Numbers of foreign formats in other files, by a pattern of their names.
@@ -45,15 +39,10 @@ EXCERPTS = {
 OWN_HEADERS = {"app/devmodel/dm_frame_if.h": "frames that our traffic generator checks"}
 
 KERNEL_INCLUDES = (
-<<<<<<< ours
     "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/fs.h", "linux/if_ether.h",
     "linux/in.h", "linux/kvm.h", "linux/pci_regs.h", "linux/userfaultfd.h", "linux/vfio.h",
     "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_net.h", "linux/virtio_pci.h",
-=======
-    "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/if_ether.h", "linux/in.h",
-    "linux/kvm.h", "linux/pci_regs.h", "linux/vfio.h", "linux/virtio_config.h",
-    "linux/virtio_ids.h", "linux/virtio_net.h", "linux/virtio_pci.h", "linux/virtio_pcidev.h",
->>>>>>> theirs
+    "linux/virtio_pcidev.h",
     "linux/virtio_ring.h",
 )
 
