@@ -52,7 +52,8 @@ if command -v mypy >/dev/null; then
 			test/qemu/conftest.py \
 			test/qemu/test_cli.py test/qemu/test_cli_serve.py test/qemu/test_demo.py \
 			test/qemu/test_kill.py test/qemu/test_migrate.py \
-			test/conformance/test_headers.py test/conformance/test_state_table.py; do
+			test/conformance/test_headers.py test/conformance/test_pds_headers.py \
+			test/conformance/test_state_table.py; do
 		MYPYPATH=usertools:test/conformance mypy --strict --no-error-summary "$f" || bad=1
 	done
 fi
@@ -62,7 +63,8 @@ if command -v cppcheck >/dev/null; then
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j 2 \
 		--enable=warning,portability --suppress=missingInclude \
 		'-DRTE_LOG_LINE(l,t,...)=' --suppress=unknownMacro --suppress=unusedStructMember \
-		-Ilib/vfio_user -Ilib/pciaccess -Ilib/migration -Idrivers/common/virtio -Icompat \
+		-Ilib/vfio_user -Ilib/pciaccess -Ilib/migration -Idrivers/common \
+		-Idrivers/common/pds -Idrivers/common/virtio -Icompat \
 		$sources || bad=1
 fi
 if command -v clang-tidy >/dev/null && [ -f "$BUILD/compile_commands.json" ]; then

@@ -15,7 +15,7 @@
 #define ROW(kind, name, kernels, our_value, kernel_value) \
 	printf("%s\t%s\t%s\t%llu\t%llu\n", kind, name, kernels, \
 		(unsigned long long)(our_value), (unsigned long long)(kernel_value))
-#define WIDTH(tag, field) sizeof(((struct tag *)NULL)->field)
+#define WIDTH(type, field) sizeof(((type *)NULL)->field)
 
 #define RING_SIZES 16 /* 1 to 32768 */
 

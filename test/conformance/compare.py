@@ -9,6 +9,7 @@ import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import mapping
 from formats import Formats, read_excerpt, read_header
@@ -17,7 +18,6 @@ from kernel_headers import KernelHeaders
 HERE = Path(__file__).resolve().parent
 COMPILE_S = 60
 RUN_S = 10
-OUR_INCLUDE_DIRS = (mapping.VIRTIO, mapping.VFIO_USER, mapping.MIGRATION, mapping.UML)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ class Comparison:
 
 @dataclass
 class _Plan:
-    """Lines of the C program."""
+    """Lines of the C program; lists is mapping.py or a module like it."""
 
+    lists: ModuleType
     known: set[str]
     lines: list[str] = field(default_factory=list)
 
@@ -84,24 +85,29 @@ class _Plan:
     def has(self, expression: str) -> bool:
         """Do the kernel's headers know all names in it?"""
         words = re.findall(r"[A-Za-z_]\w*", expression)
-        return all(word in self.known or word in ("struct", "sizeof") for word in words)
+        return all(word in self.known or word in ("struct", "union", "sizeof") for word in words)
 
     def counterpart(self, name: str) -> str:
         """By rule; empty when the kernel has none."""
-        for pattern, replacement in mapping.RULES:
+        for pattern, replacement in self.lists.RULES:
             match = re.fullmatch(pattern, name)
             if match is not None and self.has(match.expand(replacement)):
                 return match.expand(replacement)
         return ""
 
+    def type_of(self, tag: str) -> str:
+        """The kernel's type: some are unions."""
+        return f"{'union' if tag in self.lists.UNIONS else 'struct'} {tag}"
 
-def compare(tree: Path, kernel: KernelHeaders, work: Path) -> Comparison:
+
+def compare(tree: Path, kernel: KernelHeaders, work: Path,
+            lists: ModuleType = mapping) -> Comparison:
     """Our headers in a source tree against the kernel's; work is an empty directory."""
     formats = []
-    includes = [f'#include "{Path(name).name}"' for name in mapping.HEADERS]
-    for name in mapping.HEADERS:
+    includes = [f'#include "{Path(name).name}"' for name in lists.HEADERS]
+    for name in lists.HEADERS:
         formats.append(read_header(tree / name))
-    for name, wanted in mapping.EXCERPTS.items():
+    for name, wanted in lists.EXCERPTS.items():
         found, text = read_excerpt(tree / name, wanted)
         if not found.names():
             raise ValueError(f"{name}: nothing like {wanted}")
@@ -109,10 +115,10 @@ def compare(tree: Path, kernel: KernelHeaders, work: Path) -> Comparison:
         includes.append(text)
     result = Comparison()
     (work / "kernel_includes.h").write_text(
-        "".join(f"#include <{name}>\n" for name in mapping.KERNEL_INCLUDES), encoding="utf-8")
+        "".join(f"#include <{name}>\n" for name in lists.KERNEL_INCLUDES), encoding="utf-8")
     (work / "our_includes.h").write_text("\n".join(includes) + "\n", encoding="utf-8")
-    compiler = _Compiler(tree, kernel, work)
-    plan = _Plan(compiler.kernel_names())
+    compiler = _Compiler(tree, kernel, work, lists)
+    plan = _Plan(lists, compiler.kernel_names())
     for found in formats:
         _plan_formats(found, plan, result)
     _check_lists(result, plan)
@@ -122,12 +128,12 @@ def compare(tree: Path, kernel: KernelHeaders, work: Path) -> Comparison:
 
 
 def _plan_formats(found: Formats, plan: _Plan, result: Comparison) -> None:
-    reasons = {name: reason for reason, names in mapping.WITHOUT.items() for name in names}
+    reasons = {name: reason for reason, names in plan.lists.WITHOUT.items() for name in names}
     result.names |= found.names()
 
     def without(name: str, counterpart: str) -> bool:
         reason = reasons.get(name, "")
-        if counterpart and reason in ("", mapping.NEWER):
+        if counterpart and reason in ("", plan.lists.NEWER):
             return False
         if counterpart:
             result.stale.append(f"{name}: listed as '{reason}', but there is {counterpart}")
@@ -138,22 +144,23 @@ def _plan_formats(found: Formats, plan: _Plan, result: Comparison) -> None:
         return True
 
     for name in [*found.constants, *found.macros]:
-        kernels = mapping.CONSTANTS.get(name) or plan.counterpart(name)
+        kernels = plan.lists.CONSTANTS.get(name) or plan.counterpart(name)
         if not without(name, kernels):
             plan.row("value", name, kernels, name, kernels)
     for name in found.functions:
-        kernels, count = mapping.FUNCTIONS.get(name, ("", "0"))
+        kernels, count = plan.lists.FUNCTIONS.get(name, ("", "0"))
         if not without(name, kernels):
             plan.row("function", name, kernels, count, "0")
     for tag, fields in found.structs.items():
-        kernels, part = mapping.STRUCTS.get(tag) or (plan.counterpart(tag), "")
+        kernels, part = plan.lists.STRUCTS.get(tag) or (plan.counterpart(tag), "")
         if without(f"struct {tag}", kernels):
             continue
-        size = f"offsetof(struct {kernels}, {part})" if part else f"sizeof(struct {kernels})"
-        plan.row("size", f"struct {tag}", f"struct {kernels}", f"sizeof(struct {tag})", size)
+        theirs_type = plan.type_of(kernels)
+        size = f"offsetof({theirs_type}, {part})" if part else f"sizeof({theirs_type})"
+        plan.row("size", f"struct {tag}", theirs_type, f"sizeof(struct {tag})", size)
         for name, flexible in fields.items():
-            theirs = mapping.FIELDS.get(f"{tag}.{name}") or (
-                mapping.FIELD_PREFIX.get(tag, "") + name,)
+            theirs = plan.lists.FIELDS.get(f"{tag}.{name}") or (
+                plan.lists.FIELD_PREFIX.get(tag, "") + name,)
             if not without(f"{tag}.{name}", theirs[0] if plan.has(" ".join(theirs)) else ""):
                 _plan_field(tag, name, flexible, kernels, theirs, plan)
 
@@ -162,33 +169,36 @@ def _plan_field(tag: str, name: str, flexible: bool, kernels: str, theirs: tuple
                 plan: _Plan) -> None:
     element = "[0]" if flexible else ""
     plan.row("offset", f"{tag}.{name}", f"{kernels}.{theirs[0]}",
-             f"offsetof(struct {tag}, {name})", f"offsetof(struct {kernels}, {theirs[0]})")
-    plan.row("width", f"{tag}.{name}", f"{kernels}.{theirs[0]}", f"WIDTH({tag}, {name}{element})",
-             " + ".join(f"WIDTH({kernels}, {their}{element})" for their in theirs))
+             f"offsetof(struct {tag}, {name})",
+             f"offsetof({plan.type_of(kernels)}, {theirs[0]})")
+    plan.row("width", f"{tag}.{name}", f"{kernels}.{theirs[0]}",
+             f"WIDTH(struct {tag}, {name}{element})",
+             " + ".join(f"WIDTH({plan.type_of(kernels)}, {their}{element})" for their in theirs))
 
 
 def _check_lists(result: Comparison, plan: _Plan) -> None:
     """What mapping.py says about names that are gone is stale."""
-    listed = {*mapping.CONSTANTS, *mapping.FIELDS, *mapping.FUNCTIONS,
-              *(f"struct {tag}" for tag in {*mapping.STRUCTS, *mapping.FIELD_PREFIX}),
-              *(name for names in mapping.WITHOUT.values() for name in names)}
+    listed = {*plan.lists.CONSTANTS, *plan.lists.FIELDS, *plan.lists.FUNCTIONS,
+              *(f"struct {tag}" for tag in {*plan.lists.STRUCTS, *plan.lists.FIELD_PREFIX}),
+              *(name for names in plan.lists.WITHOUT.values() for name in names)}
     result.stale += [f"{name}: in mapping.py, but no longer in our headers"
                      for name in sorted(listed - result.names)]
     result.stale += [f"{name}: mapping.py names {kernels}, which the kernel does not have"
-                     for name, kernels in mapping.CONSTANTS.items() if not plan.has(kernels)]
+                     for name, kernels in plan.lists.CONSTANTS.items() if not plan.has(kernels)]
 
 
 class _Compiler:
     """The C compiler with our headers and the kernel's."""
 
-    def __init__(self, tree: Path, kernel: KernelHeaders, work: Path) -> None:
+    def __init__(self, tree: Path, kernel: KernelHeaders, work: Path, lists: ModuleType) -> None:
         self.work = work
+        self.program = HERE / lists.PROGRAM
         self.kernel = kernel
         self.command = [os.environ.get("CC", "cc"), "-std=gnu11",
                         # for copies of our headers that are wrong on purpose; see test_headers.py
                         "-Wno-incompatible-pointer-types",
                         "-DLM_IGNORED_ASSERT(...)=extern int lm_ignored_assert",
-                        f"-I{work}", *(f"-I{tree / name}" for name in OUR_INCLUDE_DIRS)]
+                        f"-I{work}", *(f"-I{tree / name}" for name in lists.OUR_INCLUDE_DIRS)]
         multiarch = self._call("-print-multiarch").strip() or "x86_64-linux-gnu"
         self.command += [f"-isystem{path}" for path in kernel.include_dirs(multiarch)]
 
@@ -214,7 +224,7 @@ class _Compiler:
     def run(self) -> list[Row]:
         """Compile and run the comparison."""
         program = self.work / "compare"
-        self._call("-o", str(program), str(HERE / "compare.c"))
+        self._call("-o", str(program), str(self.program))
         done = subprocess.run([program], timeout=RUN_S, text=True, capture_output=True, check=True)
         rows = []
         for line in done.stdout.splitlines():

@@ -12,6 +12,9 @@ VFIO_USER = "lib/vfio_user/"
 MIGRATION = "lib/migration/"
 UML = "test/uml/"
 
+PROGRAM = "compare.c"
+OUR_INCLUDE_DIRS = ("drivers/common", VIRTIO, VFIO_USER, MIGRATION, UML)
+
 # Compared whole: every name in them has a counterpart or a reason.
 HEADERS = (
     VIRTIO + "virtio_pci_if.h",
@@ -130,6 +133,9 @@ STRUCTS = {
     "lm_vu_log_start": ("vfio_device_feature_dma_logging_control", "ranges"),
     "lm_vu_log_report": ("vfio_device_feature_dma_logging_report", "bitmap"),
 }
+
+# Of the kernel's, those that are no structures.
+UNIONS: tuple[str, ...] = ()
 
 # Two fields where the kernel has ours in halves.
 FIELDS = {
