@@ -132,7 +132,7 @@ lm_bitmap_clear(struct lm_bitmap *bm)
 {
 	uint64_t group, first, nb;
 
-	for (group = 0; lm_bits_next_run(bm->summary, bm->nb_groups, &group) != 0; group++) {
+	for (group = 0; lm_bits_next(bm->summary, bm->nb_groups, &group); group++) {
 		first = group * LM_BITMAP_GROUP_WORDS;
 		nb = bm->nb_words - first;
 		if (nb > LM_BITMAP_GROUP_WORDS)
@@ -146,20 +146,13 @@ lm_bitmap_clear(struct lm_bitmap *bm)
 uint64_t
 lm_bitmap_count(const struct lm_bitmap *bm)
 {
-	uint64_t i, s, first, nb, group, count = 0;
+	uint64_t group, first, nb, count = 0;
 
-	for (s = 0; s < lm_bitmap_nb_summary(bm); s++) {
-		if (bm->summary[s] == 0)
-			continue;
-		nb = lm_bitmap_summary_words(bm, s, &first);
-		for (i = 0; i < nb; i++) {
-			group = i / LM_BITMAP_GROUP_WORDS;
-			if ((bm->summary[s] >> group & 1) == 0) {
-				i |= LM_BITMAP_GROUP_WORDS - 1;
-				continue;
-			}
-			count += lm_bits_count(bm->words[first + i]);
-		}
+	for (group = 0; lm_bits_next(bm->summary, bm->nb_groups, &group); group++) {
+		first = group * LM_BITMAP_GROUP_WORDS;
+		nb = bm->nb_words - first;
+		count += lm_bits_count_words(&bm->words[first],
+				nb < LM_BITMAP_GROUP_WORDS ? nb : LM_BITMAP_GROUP_WORDS);
 	}
 	return count;
 }
@@ -170,31 +163,96 @@ lm_bitmap_outside(const struct lm_bitmap *bm)
 	return bm->outside_pages;
 }
 
+/* 64 bits of words, from bit `from` on; only the first `want` of them are to be had. */
+static uint64_t
+bits_at(const uint64_t *words, uint64_t from, unsigned int want)
+{
+	unsigned int shift = from % LM_WORD_BITS;
+	uint64_t bits = words[from / LM_WORD_BITS] >> shift;
+
+	if (want > LM_WORD_BITS - shift)
+		bits |= words[from / LM_WORD_BITS + 1] << (LM_WORD_BITS - shift);
+	return bits & (UINT64_MAX >> (LM_WORD_BITS - want));
+}
+
+/* A block of eight words, of which the source has nine if shifted: clean ones cost a look. */
+static uint64_t
+or_block(uint64_t *restrict to, const uint64_t *restrict from, unsigned int shift)
+{
+	uint64_t any = from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] | from[7];
+	unsigned int i;
+
+	if (shift == 0) {
+		for (i = 0; any != 0 && i < 8; i++)
+			to[i] |= from[i];
+		return any;
+	}
+	any |= from[8];
+	for (i = 0; any != 0 && i < 8; i++)
+		to[i] |= from[i] >> shift | from[i + 1] << (LM_WORD_BITS - shift);
+	return any;
+}
+
+/*
+ * Words index..end of bm, all within one group, from a report's bit `from` on; what is set may be
+ * in the neighbours, which does no harm to a summary.
+ */
+static void
+or_words(struct lm_bitmap *bm, uint64_t index, uint64_t end, const uint64_t *words, uint64_t from)
+{
+	uint64_t group = index / LM_BITMAP_GROUP_WORDS, any = 0, bits;
+
+	for (; end - index >= 8; index += 8, from += 8 * LM_WORD_BITS)
+		any |= or_block(&bm->words[index], &words[from / LM_WORD_BITS],
+				from % LM_WORD_BITS);
+	for (; index < end; index++, from += LM_WORD_BITS) {
+		bits = bits_at(words, from, LM_WORD_BITS);
+		bm->words[index] |= bits;
+		any |= bits;
+	}
+	if (any != 0)
+		bm->summary[group / LM_WORD_BITS] |= UINT64_C(1) << (group % LM_WORD_BITS);
+}
+
+/* A part of one word of bm. */
+static void
+or_part(struct lm_bitmap *bm, uint64_t to, const uint64_t *words, uint64_t from, unsigned int nb)
+{
+	uint64_t group = to / LM_WORD_BITS / LM_BITMAP_GROUP_WORDS;
+	uint64_t bits = bits_at(words, from, nb);
+
+	if (bits == 0)
+		return;
+	bm->words[to / LM_WORD_BITS] |= bits << (to % LM_WORD_BITS);
+	bm->summary[group / LM_WORD_BITS] |= UINT64_C(1) << (group % LM_WORD_BITS);
+}
+
 void
 lm_bitmap_or_pages(struct lm_bitmap *bm, uint64_t to, const uint64_t *words, uint64_t from,
 		uint64_t nb)
 {
-	uint64_t i, last = to + nb - 1;
-	unsigned int shift;
-	uint64_t src, bits;
+	uint64_t index, end, stop;
 
-	for (i = to / LM_WORD_BITS; i <= last / LM_WORD_BITS; i++) {
-		uint64_t bit = i * LM_WORD_BITS > to ? i * LM_WORD_BITS : to;
-		uint64_t end = i * LM_WORD_BITS + (LM_WORD_BITS - 1);
-		unsigned int want = (unsigned int)((end < last ? end : last) - bit + 1);
+	if (to % LM_WORD_BITS != 0 && nb != 0) {
+		uint64_t part = LM_WORD_BITS - to % LM_WORD_BITS;
 
-		src = from + (bit - to);
-		shift = src % LM_WORD_BITS;
-		bits = words[src / LM_WORD_BITS] >> shift;
-		if (shift != 0 && want > LM_WORD_BITS - shift)
-			bits |= words[src / LM_WORD_BITS + 1] << (LM_WORD_BITS - shift);
-		bits &= UINT64_MAX >> (LM_WORD_BITS - want);
-		if (bits == 0)
-			continue;
-		bm->words[i] |= bits << (bit % LM_WORD_BITS);
-		bm->summary[i / LM_BITMAP_GROUP_WORDS / LM_WORD_BITS] |=
-			UINT64_C(1) << (i / LM_BITMAP_GROUP_WORDS % LM_WORD_BITS);
+		if (part > nb)
+			part = nb;
+		or_part(bm, to, words, from, (unsigned int)part);
+		to += part;
+		from += part;
+		nb -= part;
 	}
+	end = to / LM_WORD_BITS + nb / LM_WORD_BITS;
+	for (index = to / LM_WORD_BITS; index < end; index = stop) {
+		stop = (index / LM_BITMAP_GROUP_WORDS + 1) * LM_BITMAP_GROUP_WORDS;
+		if (stop > end)
+			stop = end;
+		or_words(bm, index, stop, words, from);
+		from += (stop - index) * LM_WORD_BITS;
+	}
+	if (nb % LM_WORD_BITS != 0)
+		or_part(bm, end * LM_WORD_BITS, words, from, (unsigned int)(nb % LM_WORD_BITS));
 }
 
 static bool

@@ -167,16 +167,31 @@ lm_ram_ptr(struct lm_ram *ram, uint64_t addr, uint64_t len_bytes)
  * consistent: either this look finds the bit of the group gone and sets it, or it came before
  * try_clean() took it away, which then finds the word.
  */
-void
-lm_ram_area_or(struct lm_ram_area *a, uint64_t index, uint64_t bits)
+static void
+set_summary(struct lm_ram_area *a, uint64_t index)
 {
 	uint64_t group = index / LM_RAM_GROUP_WORDS;
 	_Atomic uint64_t *summary = &a->summary[group / LM_WORD_BITS];
 	uint64_t bit = UINT64_C(1) << (group % LM_WORD_BITS);
 
-	atomic_fetch_or(&a->words[index], bits);
 	if ((atomic_load(summary) & bit) == 0)
 		atomic_fetch_or(summary, bit);
+}
+
+void
+lm_ram_area_or(struct lm_ram_area *a, uint64_t index, uint64_t bits)
+{
+	atomic_fetch_or(&a->words[index], bits);
+	set_summary(a, index);
+}
+
+/* Who set a bit that is there may not have come to the summary yet. */
+void
+lm_ram_area_or_harvested(struct lm_ram_area *a, uint64_t index, uint64_t bits)
+{
+	if ((bits & ~atomic_load(&a->words[index])) != 0)
+		atomic_fetch_or(&a->words[index], bits);
+	set_summary(a, index);
 }
 
 void

@@ -21,7 +21,7 @@ or_word(struct lm_ram *ram, unsigned int *hint, uint64_t word, uint64_t bits)
 		index = word - a->first_word;
 		inside = bits & lm_bits_word_mask(index, a->first_bit, a->end_bit - 1);
 		if (inside != 0)
-			lm_ram_area_or(a, index, inside);
+			lm_ram_area_or_harvested(a, index, inside);
 	}
 }
 
@@ -59,7 +59,8 @@ lm_ram_merge(struct lm_ram *ram, const struct lm_bitmap *bm)
 
 	if (bm->page_shift != LM_RAM_PAGE_SHIFT)
 		return lm_bitmap_foreach_run(bm, mark_run, ram);
-	for (; lm_bits_next_run(bm->summary, bm->nb_groups, &group) != 0; group++)
+	lm_bits_fence_for_skip();
+	for (; lm_bits_next(bm->summary, bm->nb_groups, &group); group++)
 		merge_group(ram, &hint, bm, group * LM_BITMAP_GROUP_WORDS);
 	return 0;
 }

@@ -56,6 +56,8 @@ unsigned int lm_ram_find(const struct lm_ram *ram, uint64_t addr);
  * sees what was written before.
  */
 void lm_ram_area_or(struct lm_ram_area *a, uint64_t index, uint64_t bits);
+/** The same for bits that were harvested, after lm_bits_fence_for_skip(). */
+void lm_ram_area_or_harvested(struct lm_ram_area *a, uint64_t index, uint64_t bits);
 /** Mark bits first..last, both included and inside the region. */
 void lm_ram_area_mark(struct lm_ram_area *a, uint64_t first, uint64_t last);
 

@@ -105,15 +105,10 @@ take_report(struct lm_tracker *t, const struct report *r, bool failed)
 static uint64_t
 count_bits(uint64_t *words, uint64_t nb_bits)
 {
-	uint64_t i, nb = 0;
-
 	/* What is beyond the last bit is not the device's to say. */
 	if (nb_bits % LM_WORD_BITS != 0)
 		words[nb_bits / LM_WORD_BITS] &= lm_bits_mask(0, nb_bits % LM_WORD_BITS - 1);
-	for (i = 0; i <= (nb_bits - 1) / LM_WORD_BITS; i++)
-		if (words[i] != 0)
-			nb += lm_bits_count(words[i]);
-	return nb;
+	return lm_bits_count_words(words, (nb_bits - 1) / LM_WORD_BITS + 1);
 }
 
 /* [first, last] fits into the buffer. Words are written just before, so they are there (DMA). */

@@ -3,20 +3,6 @@
 #include "lm_bitmap_pvt.h"
 #include "lm_vhost_log_pvt.h"
 
-/*
- * R3: a full fence between the data and each look at the log, so that the merge may skip what the
- * log already holds. The bits were harvested: a device's writes are visible before its report
- * returns, and this orders what the CPU wrote before the call as well. A mark of fresh CPU writes
- * has no such fence and always does the OR.
- */
-static void
-fence_for_skip(void)
-{
-#ifndef __SANITIZE_THREAD__ /* which knows no fences, and needs none to see the atomics */
-	atomic_thread_fence(memory_order_seq_cst);
-#endif
-}
-
 static void
 merge_or(struct lm_log_visit *v, uint64_t index, uint64_t bits)
 {
@@ -99,7 +85,7 @@ lm_vhost_log_merge(struct lm_vhost_log *log, const struct lm_bitmap *bm)
 	struct lm_log_visit v;
 	uint64_t s, groups;
 
-	fence_for_skip();
+	lm_bits_fence_for_skip();
 	for (s = 0; s < lm_bitmap_nb_summary(bm); s++) {
 		if (bm->summary[s] == 0)
 			continue;
