@@ -34,7 +34,9 @@ dm_args_usage(const char *program)
 		"  --control PATH        control socket, a JSON object per line\n"
 		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, no-ring-reset,\n"
 		"                        stuck-ring-reset, lost-irq=N, die-at=FRAMES, overrun,\n"
-		"                        early-write=BUFFERS, or one of the device; repeatable\n"
+		"                        early-write=BUFFERS, short-used=N, flip=N, offer=BITS,\n"
+		"                        deaf-ctrl, deaf-reset, lost-config-irq, or one of the\n"
+		"                        device; repeatable\n"
 		"  --option KEY=VALUE    of the device; repeatable\n"
 		"  --help\n\n"
 		"Prints \"ready PATH\" for each socket when all listen. SIGTERM and SIGINT end it.\n");

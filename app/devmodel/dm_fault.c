@@ -19,6 +19,12 @@ static const struct {
 	{ "lost-irq", offsetof(struct dm_faults, lost_irq_nth), true },
 	{ "die-at", offsetof(struct dm_faults, die_at_frames), true },
 	{ "no-ring-reset", offsetof(struct dm_faults, no_ring_reset), false },
+	{ "short-used", offsetof(struct dm_faults, short_used_nth), true },
+	{ "flip", offsetof(struct dm_faults, flip_nth), true },
+	{ "deaf-reset", offsetof(struct dm_faults, deaf_reset), false },
+	{ "deaf-ctrl", offsetof(struct dm_faults, deaf_ctrl), false },
+	{ "lost-config-irq", offsetof(struct dm_faults, lost_config_irq), false },
+	{ "offer", offsetof(struct dm_faults, offer), true },
 	{ "overrun", offsetof(struct dm_faults, overrun), false },
 	{ "early-write", offsetof(struct dm_faults, early_write), true },
 	{ "stuck-ring-reset", offsetof(struct dm_faults, stuck_ring_reset), false },
@@ -70,6 +76,24 @@ dm_fault_irq(struct dm_faults *f)
 		return false;
 	f->irqs_lost++;
 	return true;
+}
+
+uint32_t
+dm_fault_used_len(struct dm_faults *f, uint32_t len_bytes)
+{
+	if (f->short_used_nth == 0 || ++f->used_chains % f->short_used_nth != 0)
+		return len_bytes;
+	return len_bytes - 1;
+}
+
+const uint8_t *
+dm_fault_flip(struct dm_faults *f, const uint8_t *frame, uint32_t len_bytes, uint8_t *copy)
+{
+	if (f->flip_nth == 0 || ++f->flipped_frames % f->flip_nth != 0)
+		return frame;
+	memcpy(copy, frame, len_bytes);
+	copy[len_bytes - 1] ^= 1;
+	return copy;
 }
 
 void

@@ -150,6 +150,10 @@ dm_virtio_device_reset_start(struct dm_virtio *v)
 {
 	uint64_t slow_us = v->host->faults->slow_reset_us;
 
+	if (v->host->faults->deaf_reset != 0) {
+		v->status = 0;
+		return;
+	}
 	if (slow_us == 0 || v->status == 0) {
 		dm_virtio_device_stop(v);
 		return;
@@ -306,6 +310,8 @@ dm_virtio_config_changed(struct dm_virtio *v)
 {
 	v->generation++;
 	if ((v->status & LM_VIRTIO_STATUS_DRIVER_OK) == 0)
+		return;
+	if (v->host->faults->lost_config_irq != 0)
 		return;
 	v->config_irqs++;
 	dm_virtio_irq(v, v->config_vector, LM_VIRTIO_PCI_ISR_CONFIG);

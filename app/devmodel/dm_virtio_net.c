@@ -51,6 +51,7 @@ dm_net_features(const struct dm_net_conf *conf)
 	for (i = 0; i < sizeof(dm_net_needs) / sizeof(dm_net_needs[0]); i++)
 		if ((f & LM_VIRTIO_BIT(dm_net_needs[i].needs)) == 0)
 			f &= ~LM_VIRTIO_BIT(dm_net_needs[i].bit);
+	f |= conf->host->faults->offer;
 	/* Without it there is no modern device. */
 	return f | LM_VIRTIO_BIT(LM_VIRTIO_F_VERSION_1);
 }

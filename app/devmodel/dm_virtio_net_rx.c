@@ -151,7 +151,8 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint
 		left -= room;
 		if (net->host->faults->overrun != 0)
 			dm_net_chain_fill(chain, skip + room);
-		dm_vring_push(ring, chain, (uint32_t)(skip + room));
+		dm_vring_push(ring, chain, dm_fault_used_len(net->host->faults,
+				(uint32_t)(skip + room)));
 	}
 	return nb;
 }
@@ -208,7 +209,8 @@ dm_net_rx_poll(struct dm_net *net)
 		if (len_bytes == 0)
 			break;
 		queue = dm_net_rx_route(net, frame, len_bytes);
-		ret = queue < 0 ? queue : dm_net_rx_deliver(net, (uint16_t)queue, frame,
+		ret = queue < 0 ? queue : dm_net_rx_deliver(net, (uint16_t)queue,
+				dm_fault_flip(net->host->faults, frame, len_bytes, net->bounce),
 				len_bytes);
 		dm_wire_pop(net->wire);
 		if (ret < 0) {
