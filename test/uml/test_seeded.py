@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Judges can fail: a model that lies in one respect does not pass the tests of that respect.
+
+The defects are chosen by DPDK_LM_SEED (a number; else one of the day).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import test_virtio_net
+import test_virtio_net_ctrl
+import test_virtio_net_stack
+from lm_harness import HarnessError
+from uml_machine import Boot, Cable, Machine, Traffic
+from virtio_features import RINGS, without
+
+SEED = int(os.environ.get("DPDK_LM_SEED", time.strftime("%Y%m%d")))
+Make = Callable[..., Traffic]
+
+
+def lying(boot: Boot, *faults: str) -> Boot:
+    """The same cards, each with a fault."""
+
+    def start(*functions: list[str], **options: int) -> Machine:
+        extra = [word for fault in faults for word in ("--fault", fault)]
+        return boot(*([*function, *extra] for function in functions), **options)
+
+    return start
+
+
+def chance(group: str) -> random.Random:
+    """What the seed says for one group."""
+    print(f"DPDK_LM_SEED={SEED}")
+    return random.Random(f"{SEED} {group}")
+
+
+@pytest.mark.parametrize("group, fault, least, most", (
+    ("used length", "short-used", 1, 500),
+    ("interrupts", "lost-irq", 1, 1),
+    ("data", "flip", 1, 500),
+    ("multi-queue", "deaf-ctrl", 0, 0),
+))
+def test_traffic_sees(boot: Boot, traffic: Make, group: str, fault: str, least: int, most: int
+                      ) -> None:
+    """Rings, interrupts, resets: with any kind of rings."""
+    luck = chance(group)
+    spec = f"{fault}={luck.randint(least, most)}" if most else fault
+    kind = luck.choice(list(RINGS))
+    print(f"{group}: {spec}, {kind}")
+    with pytest.raises((AssertionError, HarnessError)):
+        test_virtio_net.test_features(lying(boot, spec), traffic,
+                                      ("--features", without(*RINGS[kind])))
+
+
+@pytest.mark.deadline(180)
+def test_reset_sees(boot: Boot, traffic: Make) -> None:
+    """A reset that leaves everything as it was."""
+    kind = chance("reset").choice(list(RINGS))
+    with pytest.raises((AssertionError, HarnessError)):
+        test_virtio_net.test_rebind(lying(boot, "deaf-reset"), traffic,
+                                    ("--features", without(*RINGS[kind])))
+
+
+def test_ring_reset_sees(boot: Boot, traffic: Make) -> None:
+    """A ring that never comes back."""
+    kind = chance("ring reset").choice(list(RINGS))
+    with pytest.raises((AssertionError, HarnessError)):
+        test_virtio_net.test_ring_reset(lying(boot, "stuck-ring-reset"), traffic,
+                                        ("--features", without(*RINGS[kind])))
+
+
+def test_control_queue_sees(boot: Boot, cable: Cable) -> None:
+    """A command acknowledged and forgotten."""
+    judge = chance("control queue").choice((
+        test_virtio_net_ctrl.test_receive_modes, test_virtio_net_ctrl.test_addresses,
+        test_virtio_net_ctrl.test_vlans))
+    with pytest.raises((AssertionError, HarnessError)):
+        judge(lying(boot, "deaf-ctrl"), cable)
+
+
+def test_configuration_sees(boot: Boot, cable: Cable) -> None:
+    """A change that nobody is told of."""
+    with pytest.raises((AssertionError, HarnessError)):
+        test_virtio_net_ctrl.test_link_and_announce(lying(boot, "lost-config-irq"), cable)
+
+
+def test_features_see(boot: Boot, tmp_path: Path) -> None:
+    """A feature without anything behind it: checksums that nobody completes."""
+    with pytest.raises((AssertionError, HarnessError)):
+        test_virtio_net_stack.judge_tcp(lying(boot, "offer=1"), tmp_path, 1500, 10)
+
+
+def test_vp_vdpa_sees(boot: Boot, traffic: Make) -> None:
+    """The second driver, too."""
+    luck = chance("vp_vdpa")
+    spec = luck.choice(("lost-irq=1", f"short-used={luck.randint(1, 500)}"))
+    with pytest.raises((AssertionError, HarnessError)):
+        test_virtio_net_stack.test_vp_vdpa(lying(boot, spec), traffic,
+                                           ("--features", without(*RINGS["split"])))
