@@ -48,9 +48,9 @@ if command -v shellcheck >/dev/null; then
 fi
 if command -v mypy >/dev/null; then
 	for f in usertools/lm_harness usertools/dpdk-lm-demo.py test/bench/bench_downtime.py \
-			test/conftest.py test/py/test_harness.py test/py/test_lm_tracker.py \
-			test/qemu/conftest.py \
-			test/qemu/test_cli.py test/qemu/test_cli_serve.py test/qemu/test_demo.py \
+			test/conftest.py test/py/test_exerciser.py test/py/test_harness.py \
+			test/py/test_lm_tracker.py test/qemu/conftest.py test/qemu/test_cli.py \
+			test/qemu/test_cli_serve.py test/qemu/test_demo.py \
 			test/qemu/test_kill.py test/qemu/test_migrate.py \
 			test/conformance/test_headers.py test/conformance/test_pds_headers.py \
 			test/conformance/test_state_table.py; do
@@ -64,7 +64,7 @@ if command -v cppcheck >/dev/null; then
 		--enable=warning,portability --suppress=missingInclude \
 		'-DRTE_LOG_LINE(l,t,...)=' --suppress=unknownMacro --suppress=unusedStructMember \
 		-Ilib/vfio_user -Ilib/pciaccess -Ilib/migration -Idrivers/common \
-		-Idrivers/common/pds -Idrivers/common/virtio -Icompat \
+		-Idrivers/common/exerciser -Idrivers/common/pds -Idrivers/common/virtio -Icompat \
 		$sources || bad=1
 fi
 if command -v clang-tidy >/dev/null && [ -f "$BUILD/compile_commands.json" ]; then

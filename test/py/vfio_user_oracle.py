@@ -187,8 +187,8 @@ class Client:
             if ident == 1:
                 assert version == 1
                 count, = struct.unpack_from("=I", reply.payload, cap + 8)
-                areas = [struct.unpack_from("=QQ", reply.payload, cap + 16 + 16 * i)
-                         for i in range(count)]
+                flat = struct.unpack_from(f"={2 * count}Q", reply.payload, cap + 16)
+                areas = list(zip(flat[::2], flat[1::2]))
             cap = cap_next
         return Region(flags, size, offset, areas, reply.fds)
 
