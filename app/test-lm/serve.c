@@ -183,8 +183,12 @@ port_start(const struct test_lm_port *p, bool client)
 	int ret;
 
 	if (vdpa == NULL) {
-		test_lm_error("%s: the driver did not take the device%s", p->device, p->is_pci ?
-			" (is it bound to vfio-pci or a variant driver?)" : "");
+		if (p->is_pci)
+			test_lm_error("%s: the driver did not take the device: is it there, and "
+				"bound? Type: dpdk-devbind.py --bind=vfio-pci %s", p->device,
+				p->name);
+		else
+			test_lm_error("%s: the driver did not take the device", p->device);
 		return -ENODEV;
 	}
 	ret = client ? 0 : socket_prepare(p->vhost);
