@@ -53,8 +53,11 @@ if command -v mypy >/dev/null; then
 			test/qemu/test_cli_serve.py test/qemu/test_demo.py \
 			test/qemu/test_kill.py test/qemu/test_migrate.py \
 			test/conformance/test_headers.py test/conformance/test_pds_headers.py \
-			test/conformance/test_state_table.py; do
-		MYPYPATH=usertools:test/conformance mypy --strict --no-error-summary "$f" || bad=1
+			test/conformance/test_state_table.py \
+			test/shim/shim_rig.py test/shim/shim_tree.py \
+			test/shim/test_probe.py test/shim/test_stock_virtio.py; do
+		MYPYPATH=usertools:test/conformance:test/shim:test/py mypy --strict \
+			--follow-imports=silent --no-error-summary "$f" || bad=1
 	done
 fi
 sources=$(git ls-files 'lib/*.c' 'drivers/*.c' 'app/*.c')

@@ -56,6 +56,7 @@ configure "$BUILD" && ninja -C "$BUILD" || exit 1
 
 if [ "$LEVEL" = oracle ]; then
 	pytests conformance test/conformance
+	pytests shim test/shim
 	pytests uml test/uml
 	finish
 fi
@@ -69,6 +70,7 @@ pytests py test/py
 pytests conformance test/conformance
 if [ "$LEVEL" = all ]; then
 	pytests qemu test/qemu --migrations 50
+	pytests shim test/shim
 	pytests uml test/uml
 	say bench
 	meson test -C "$BUILD" --no-rebuild --benchmark --verbose || failed="$failed bench"
