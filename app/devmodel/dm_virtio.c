@@ -117,9 +117,10 @@ dm_virtio_features_ok(struct dm_virtio *v)
 	}
 	for (i = 0; i < v->type->nb_needs; i++) {
 		n = &v->type->needs[i];
-		if (dm_virtio_has(v, n->bit) && !dm_virtio_has(v, n->needs)) {
+		if (dm_virtio_has(v, n->bit) && (v->accepted & n->any) == 0) {
 			dm_rule_broken(v->host->rules, DM_RULE_FEATURE_NEEDS,
-					"bit %u without bit %u", n->bit, n->needs);
+					"bit %u without any of 0x%llx", n->bit,
+					(unsigned long long)n->any);
 			return false;
 		}
 	}

@@ -48,10 +48,10 @@ struct dm_virtio_queue {
 	struct dm_vring ring; /* good while enabled and DRIVER_OK */
 };
 
-/** Feature bit that makes sense only with another. */
+/** Feature bit that makes sense only with another, or one of several. */
 struct dm_virtio_feature_need {
 	uint8_t bit;
-	uint8_t needs;
+	uint64_t any;
 };
 
 struct dm_virtio_type {

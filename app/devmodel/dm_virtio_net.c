@@ -13,13 +13,26 @@
 #define DM_NET_WIRE_POLL_US 1000    /* longest sleep when the wire has no descriptor */
 #define DM_NET_WIRE_SLEEP_US 10000
 
+#define DM_NET_NEEDS(bit, other) \
+	{ LM_VIRTIO_NET_F_##bit, LM_VIRTIO_BIT(LM_VIRTIO_NET_F_##other) }
+#define DM_NET_NEEDS_ANY(bit, one, other) \
+	{ LM_VIRTIO_NET_F_##bit, LM_VIRTIO_BIT(LM_VIRTIO_NET_F_##one) | \
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_##other) }
+
 static const struct dm_virtio_feature_need dm_net_needs[] = { /* 5.1.3.1 */
-	{ LM_VIRTIO_NET_F_CTRL_RX, LM_VIRTIO_NET_F_CTRL_VQ },
-	{ LM_VIRTIO_NET_F_CTRL_RX_EXTRA, LM_VIRTIO_NET_F_CTRL_VQ },
-	{ LM_VIRTIO_NET_F_CTRL_VLAN, LM_VIRTIO_NET_F_CTRL_VQ },
-	{ LM_VIRTIO_NET_F_GUEST_ANNOUNCE, LM_VIRTIO_NET_F_CTRL_VQ },
-	{ LM_VIRTIO_NET_F_MQ, LM_VIRTIO_NET_F_CTRL_VQ },
-	{ LM_VIRTIO_NET_F_CTRL_MAC_ADDR, LM_VIRTIO_NET_F_CTRL_VQ },
+	DM_NET_NEEDS(GUEST_TSO4, GUEST_CSUM),
+	DM_NET_NEEDS(GUEST_TSO6, GUEST_CSUM),
+	DM_NET_NEEDS_ANY(GUEST_ECN, GUEST_TSO4, GUEST_TSO6),
+	DM_NET_NEEDS(HOST_TSO4, CSUM),
+	DM_NET_NEEDS(HOST_TSO6, CSUM),
+	DM_NET_NEEDS_ANY(HOST_ECN, HOST_TSO4, HOST_TSO6),
+	DM_NET_NEEDS(CTRL_GUEST_OFFLOADS, CTRL_VQ),
+	DM_NET_NEEDS(CTRL_RX, CTRL_VQ),
+	DM_NET_NEEDS(CTRL_RX_EXTRA, CTRL_VQ),
+	DM_NET_NEEDS(CTRL_VLAN, CTRL_VQ),
+	DM_NET_NEEDS(GUEST_ANNOUNCE, CTRL_VQ),
+	DM_NET_NEEDS(MQ, CTRL_VQ),
+	DM_NET_NEEDS(CTRL_MAC_ADDR, CTRL_VQ),
 };
 
 static uint64_t
@@ -30,6 +43,15 @@ dm_net_features(const struct dm_net_conf *conf)
 			LM_VIRTIO_BIT(LM_VIRTIO_F_EVENT_IDX) |
 			LM_VIRTIO_BIT(LM_VIRTIO_F_RING_PACKED) |
 			LM_VIRTIO_BIT(LM_VIRTIO_F_IN_ORDER) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CSUM) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_CSUM) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_TSO4) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_TSO6) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_ECN) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_HOST_TSO4) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_HOST_TSO6) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_HOST_ECN) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MRG_RXBUF) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MAC) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_STATUS) |
@@ -79,6 +101,7 @@ dm_net_device_reset(void *ctx)
 	dm_net_filter_reset(net);
 	net->pairs = 1;
 	net->announce = false;
+	net->offloads_off = 0;
 	memset(net->flows, 0, sizeof(net->flows));
 }
 
@@ -305,7 +328,9 @@ dm_net_create(const struct dm_net_conf *conf, struct dm_device *device)
 	memcpy(net->mac, conf->mac, sizeof(net->mac));
 	net->link_up = dm_wire_link_up(net->wire);
 	vio.ctx = net;
-	ret = dm_virtio_init(&net->vio, &vio, device);
+	ret = dm_wire_unfinished_on(net->wire);
+	if (ret == 0)
+		ret = dm_virtio_init(&net->vio, &vio, device);
 	if (ret != 0) {
 		free(net);
 		return ret;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dm_offload.h"
 #include "dm_virtio.h"
 #include "dm_wire.h"
 #include "virtio_net_if.h"
@@ -35,6 +36,7 @@
 	X(TOO_BIG, "rx_too_big") \
 	X(TOO_SHORT, "rx_too_short") \
 	X(LINK_DOWN, "rx_link_down") \
+	X(OFFLOAD, "rx_offload") \
 	X(RING_ERROR, "rx_ring_error")
 
 #define DM_NET_TX_DROPS(X) \
@@ -85,17 +87,21 @@ struct dm_net {
 	struct dm_net_filter filter;
 	uint16_t pairs;   /* in use, set by the driver */
 	bool announce;
+	uint64_t offloads_off; /* GUEST_* features that the driver switched off for now */
 	bool link_forced_down;
 	bool link_up;     /* as shown to the driver */
 	uint8_t flows[DM_NET_FLOWS]; /* transmit pair + 1 of a flow; 0: none */
 
 	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes, ctrl_cmds;
+	uint64_t rx_segments, tx_segments; /* made here of frames that are counted above */
+	uint64_t rx_csums, tx_csums;       /* finished here, in whole frames */
 	uint64_t rx_drops[DM_NET_RX_DROP_MAX];
 	uint64_t tx_drops[DM_NET_TX_DROP_MAX];
 
 	struct dm_chain chains[DM_NET_MAX_CHAINS];
 	struct iovec iovs[DM_NET_IOVS];
 	uint8_t bounce[DM_FRAME_MAX];
+	uint8_t segment[DM_FRAME_MAX];
 };
 
 struct dm_net_conf {
@@ -119,6 +125,26 @@ unsigned int dm_net_rx_poll(struct dm_net *net);
 void dm_net_rx_stopping(void *ctx, uint16_t queue);
 unsigned int dm_net_tx_poll(struct dm_net *net, uint16_t pair);
 unsigned int dm_net_ctrl_poll(struct dm_net *net);
+
+/* Unfinished frames. */
+bool dm_net_unfinished(const struct lm_virtio_net_hdr *hdr);
+/** Has the driver accepted what such a header asks for? */
+bool dm_net_tx_may_ask(const struct dm_net *net, const struct lm_virtio_net_hdr *hdr);
+/** Can it be done? @return 0, -EINVAL, -EMSGSIZE: a segment would be too long. */
+int dm_net_unfinished_check(const struct dm_net *net, const struct lm_virtio_net_hdr *hdr,
+		const uint8_t *head, uint32_t head_bytes, uint32_t len_bytes);
+/** Does the driver take such a frame as it is? After dm_net_unfinished_check(). */
+bool dm_net_rx_takes(const struct dm_net *net, const struct lm_virtio_net_hdr *hdr);
+/** The driver's choice of GUEST_* features. -EINVAL. */
+int dm_net_guest_offloads(struct dm_net *net, uint64_t wanted);
+/**
+ * Make whole frames of it, which is written to, until emit() returns less than 0. After
+ * dm_net_unfinished_check(). @return what emit() returned last.
+ */
+int dm_net_finish(struct dm_net *net, const struct lm_virtio_net_hdr *hdr, uint8_t *frame,
+		uint32_t len_bytes, int (*emit)(struct dm_net *net, void *ctx, const uint8_t *frame,
+		uint32_t len_bytes), void *ctx);
+
 uint16_t dm_net_ctrl_queue(const struct dm_net *net);
 void dm_net_filter_reset(struct dm_net *net);
 bool dm_net_filter_pass(const struct dm_net *net, const uint8_t *frame, uint32_t len_bytes);

@@ -120,6 +120,18 @@ dm_net_cmd_announce(struct dm_net *net, const struct dm_net_cmd *c, const uint8_
 }
 
 static int
+dm_net_cmd_offloads(struct dm_net *net, const struct dm_net_cmd *c, const uint8_t *data,
+		uint32_t len)
+{
+	uint64_t wanted;
+
+	(void)c;
+	(void)len;
+	memcpy(&wanted, data, sizeof(wanted));
+	return dm_net_guest_offloads(net, wanted);
+}
+
+static int
 dm_net_cmd_pairs(struct dm_net *net, const struct dm_net_cmd *c, const uint8_t *data,
 		uint32_t len)
 {
@@ -157,6 +169,8 @@ static const struct dm_net_cmd dm_net_cmds[] = {
 			LM_VIRTIO_NET_F_GUEST_ANNOUNCE, 0, dm_net_cmd_announce },
 	{ LM_VIRTIO_NET_CTRL_MQ, LM_VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, LM_VIRTIO_NET_F_MQ, 2,
 			dm_net_cmd_pairs },
+	{ LM_VIRTIO_NET_CTRL_GUEST_OFFLOADS, LM_VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
+			LM_VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 8, dm_net_cmd_offloads },
 };
 
 #define DM_NET_NB_CMDS (sizeof(dm_net_cmds) / sizeof(dm_net_cmds[0]))

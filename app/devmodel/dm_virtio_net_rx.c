@@ -2,6 +2,7 @@
 
 /* Receive: wire to guest (5.1.6.3, 5.1.6.4). */
 
+#include <errno.h>
 #include <string.h>
 
 #include "dm_virtio_net.h"
@@ -123,10 +124,11 @@ dm_net_rx_collect(struct dm_net *net, uint16_t queue, uint64_t need)
 }
 
 static int
-dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint32_t len_bytes)
+dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const struct lm_virtio_net_hdr *todo,
+		const uint8_t *frame, uint32_t len_bytes)
 {
 	struct dm_vring *ring = &net->vio.queues[queue].ring;
-	struct lm_virtio_net_hdr hdr;
+	struct lm_virtio_net_hdr hdr = *todo;
 	uint64_t left = len_bytes;
 	uint64_t room;
 	int nb, i;
@@ -135,7 +137,6 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint
 	if (nb < 0)
 		return nb;
 
-	memset(&hdr, 0, sizeof(hdr));
 	hdr.num_buffers = (uint16_t)nb;
 	for (i = 0; i < nb; i++) {
 		const struct dm_chain *chain = &net->chains[i];
@@ -155,6 +156,40 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint
 				(uint32_t)(skip + room)));
 	}
 	return nb;
+}
+
+static int
+dm_net_rx_emit(struct dm_net *net, void *ctx, const uint8_t *frame, uint32_t len_bytes)
+{
+	static const struct lm_virtio_net_hdr whole;
+	const uint16_t *queue = ctx;
+
+	if (frame == net->segment)
+		net->rx_segments++;
+	else
+		net->rx_csums++;
+	return dm_net_rx_deliver(net, *queue, &whole, frame, len_bytes);
+}
+
+/* As much of it is finished as the driver wants. @return chains used, or -(drop reason) - 1. */
+static int
+dm_net_rx_frame(struct dm_net *net, uint16_t queue, const uint8_t *frame, uint32_t len_bytes)
+{
+	struct lm_virtio_net_hdr hdr = *dm_wire_peek_hdr(net->wire);
+	int ret;
+
+	if (!dm_net_unfinished(&hdr)) {
+		memset(&hdr, 0, sizeof(hdr));
+		return dm_net_rx_deliver(net, queue, &hdr, frame, len_bytes);
+	}
+	ret = dm_net_unfinished_check(net, &hdr, frame, len_bytes, len_bytes);
+	if (ret != 0)
+		return -1 - (ret == -EMSGSIZE ? DM_NET_RX_TOO_BIG : DM_NET_RX_OFFLOAD);
+	hdr.flags = LM_VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	if (dm_net_rx_takes(net, &hdr))
+		return dm_net_rx_deliver(net, queue, &hdr, frame, len_bytes);
+	memcpy(net->bounce, frame, len_bytes);
+	return dm_net_finish(net, &hdr, net->bounce, len_bytes, dm_net_rx_emit, &queue);
 }
 
 static uint16_t
@@ -183,7 +218,8 @@ dm_net_rx_route(const struct dm_net *net, const uint8_t *frame, uint32_t len_byt
 		return -1 - DM_NET_RX_LINK_DOWN;
 	if (len_bytes < DM_NET_MIN_FRAME)
 		return -1 - DM_NET_RX_TOO_SHORT;
-	if (len_bytes > dm_net_frame_limit(net))
+	if (len_bytes > dm_net_frame_limit(net) &&
+			dm_wire_peek_hdr(net->wire)->gso_type == LM_VIRTIO_NET_HDR_GSO_NONE)
 		return -1 - DM_NET_RX_TOO_BIG;
 	if (!dm_net_filter_pass(net, frame, len_bytes))
 		return -1 - DM_NET_RX_FILTERED;
@@ -209,15 +245,16 @@ dm_net_rx_poll(struct dm_net *net)
 		if (len_bytes == 0)
 			break;
 		queue = dm_net_rx_route(net, frame, len_bytes);
-		ret = queue < 0 ? queue : dm_net_rx_deliver(net, (uint16_t)queue,
-				dm_fault_flip(net->host->faults, frame, len_bytes, net->bounce),
+		ret = queue < 0 ? queue : dm_net_rx_frame(net, (uint16_t)queue,
+				dm_fault_flip(net->host->faults, frame, len_bytes, net->segment),
 				len_bytes);
 		dm_wire_pop(net->wire);
+		if (queue >= 0)
+			touched |= 1u << (queue / 2);
 		if (ret < 0) {
 			net->rx_drops[-1 - ret]++;
 			continue;
 		}
-		touched |= 1u << (queue / 2);
 		net->rx_frames++;
 		net->rx_bytes += len_bytes;
 		dm_fault_frame(net->host->faults);

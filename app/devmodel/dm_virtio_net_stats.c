@@ -62,6 +62,10 @@ dm_net_stats(void *dev, json_t *object)
 	ret |= dm_net_set(object, "rx_bytes", net->rx_bytes);
 	ret |= dm_net_set(object, "tx_frames", net->tx_frames);
 	ret |= dm_net_set(object, "tx_bytes", net->tx_bytes);
+	ret |= dm_net_set(object, "rx_segments", net->rx_segments);
+	ret |= dm_net_set(object, "tx_segments", net->tx_segments);
+	ret |= dm_net_set(object, "rx_csums", net->rx_csums);
+	ret |= dm_net_set(object, "tx_csums", net->tx_csums);
 	ret |= dm_net_set(object, "ctrl_cmds", net->ctrl_cmds);
 	ret |= dm_net_set(object, "pairs", net->pairs);
 	ret |= json_object_set_new(object, "link_up", json_boolean(net->link_up));

@@ -51,12 +51,49 @@ dm_net_chain_skip(struct dm_chain *chain, uint64_t skip)
 	}
 }
 
-/* @return 0, or drop reason + 1. */
+/* What is asked for, in words of the wire. @return 0, or drop reason + 1. */
 static int
-dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue)
+dm_net_tx_check_unfinished(struct dm_net *net, const struct dm_chain *chain,
+		const struct lm_virtio_net_hdr *hdr)
 {
-	struct lm_virtio_net_hdr hdr = { .flags = 0 };
-	uint64_t frame_bytes;
+	uint32_t len_bytes = (uint32_t)chain->read_bytes - DM_NET_HDR_BYTES;
+	uint8_t head[DM_OFFLOAD_HEAD_BYTES];
+	uint32_t head_bytes;
+	int ret;
+
+	if (!dm_net_tx_may_ask(net, hdr)) {
+		dm_rule_broken(net->host->rules, DM_RULE_TX_OFFLOAD, "flags 0x%x, gso %u",
+				hdr->flags, hdr->gso_type);
+		return 1 + DM_NET_TX_OFFLOAD;
+	}
+	head_bytes = dm_net_chain_read(chain, DM_NET_HDR_BYTES, head, sizeof(head));
+	ret = dm_net_unfinished_check(net, hdr, head, head_bytes, len_bytes);
+	if (ret == 0)
+		return 0;
+	dm_rule_broken(net->host->rules, ret == -EMSGSIZE ? DM_RULE_TX_OVER_MTU :
+			DM_RULE_TX_HEADER, "frame of %u bytes, gso %u of %u, sum at %u + %u",
+			len_bytes, hdr->gso_type, hdr->gso_size, hdr->csum_start,
+			hdr->csum_offset);
+	return 1 + (ret == -EMSGSIZE ? DM_NET_TX_TOO_BIG : DM_NET_TX_OFFLOAD);
+}
+
+static int
+dm_net_tx_check_length(struct dm_net *net, uint64_t frame_bytes, bool gso)
+{
+	if (frame_bytes <= (gso ? DM_FRAME_MAX : dm_net_frame_limit(net)))
+		return 0;
+	if (!gso && dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_MTU))
+		dm_rule_broken(net->host->rules, DM_RULE_TX_OVER_MTU, "frame of %llu bytes",
+				(unsigned long long)frame_bytes);
+	return 1 + DM_NET_TX_TOO_BIG;
+}
+
+/* Read the header, once, and check. @return 0, or drop reason + 1. */
+static int
+dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue,
+		struct lm_virtio_net_hdr *hdr)
+{
+	int ret;
 
 	if (chain->nb_write != 0)
 		dm_rule_broken(net->host->rules, DM_RULE_TX_WRITABLE, "queue %u, head %u", queue,
@@ -66,46 +103,74 @@ dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue
 				(unsigned long long)chain->read_bytes);
 		return 1 + DM_NET_TX_SHORT;
 	}
-	dm_net_chain_read(chain, 0, (uint8_t *)&hdr, sizeof(hdr));
-	if ((hdr.flags & LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 ||
-			hdr.gso_type != LM_VIRTIO_NET_HDR_GSO_NONE) {
-		dm_rule_broken(net->host->rules, DM_RULE_TX_OFFLOAD, "flags 0x%x, gso %u",
-				hdr.flags, hdr.gso_type);
-		return 1 + DM_NET_TX_OFFLOAD;
-	}
-	frame_bytes = chain->read_bytes - DM_NET_HDR_BYTES;
-	if (frame_bytes <= dm_net_frame_limit(net))
-		return 0;
-	if (dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_MTU))
-		dm_rule_broken(net->host->rules, DM_RULE_TX_OVER_MTU, "frame of %llu bytes",
-				(unsigned long long)frame_bytes);
-	return 1 + DM_NET_TX_TOO_BIG;
+	dm_net_chain_read(chain, 0, (uint8_t *)hdr, sizeof(*hdr));
+	if ((hdr->flags & ~LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 || hdr->num_buffers != 0)
+		dm_rule_broken(net->host->rules, DM_RULE_TX_HEADER, "flags 0x%x, num_buffers %u",
+				hdr->flags, hdr->num_buffers);
+	hdr->flags &= LM_VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	hdr->num_buffers = 0;
+	ret = dm_net_tx_check_length(net, chain->read_bytes - DM_NET_HDR_BYTES,
+			hdr->gso_type != LM_VIRTIO_NET_HDR_GSO_NONE);
+	if (ret != 0 || !dm_net_unfinished(hdr))
+		return ret;
+	return dm_net_tx_check_unfinished(net, chain, hdr);
 }
 
 static int
-dm_net_tx_send(struct dm_net *net, struct dm_chain *chain)
+dm_net_tx_emit(struct dm_net *net, void *ctx, const uint8_t *frame, uint32_t len_bytes)
 {
+	struct iovec one = { .iov_base = (void *)(uintptr_t)frame, .iov_len = len_bytes };
+
+	(void)ctx;
+	if (frame == net->segment)
+		net->tx_segments++;
+	else
+		net->tx_csums++;
+	return dm_wire_send(net->wire, &one, 1);
+}
+
+static int
+dm_net_tx_send(struct dm_net *net, struct dm_chain *chain, const struct lm_virtio_net_hdr *hdr)
+{
+	bool finish = dm_net_unfinished(hdr) && !dm_wire_takes_unfinished(net->wire);
 	struct iovec one;
 
 	if (net->link_forced_down)
 		return -ENOLINK;
-	if (chain->nb_read > DM_NET_TX_IOVS) {
-		one.iov_len = dm_net_chain_read(chain, 0, net->bounce, sizeof(net->bounce));
-		one.iov_base = net->bounce;
-		return dm_wire_send(net->wire, &one, 1);
+	if (!finish && chain->nb_read <= DM_NET_TX_IOVS)
+		return dm_wire_send_unfinished(net->wire, hdr, chain->iov, (int)chain->nb_read);
+	one.iov_len = dm_net_chain_read(chain, 0, net->bounce, sizeof(net->bounce));
+	one.iov_base = net->bounce;
+	if (!finish)
+		return dm_wire_send_unfinished(net->wire, hdr, &one, 1);
+	return dm_net_finish(net, hdr, net->bounce, (uint32_t)one.iov_len, dm_net_tx_emit, NULL);
+}
+
+static enum dm_net_tx_drop
+dm_net_tx_drop_reason(int err)
+{
+	switch (err) {
+	case -ENOLINK:
+		return DM_NET_TX_LINK;
+	case -EMSGSIZE:
+		return DM_NET_TX_TOO_BIG;
+	case -EINVAL:
+		return DM_NET_TX_OFFLOAD;
+	default:
+		return DM_NET_TX_FULL;
 	}
-	return dm_wire_send(net->wire, chain->iov, (int)chain->nb_read);
 }
 
 static void
 dm_net_tx_one(struct dm_net *net, struct dm_chain *chain, uint16_t pair)
 {
 	uint64_t frame_bytes = chain->read_bytes - DM_NET_HDR_BYTES;
+	struct lm_virtio_net_hdr hdr;
 	uint8_t start[DM_NET_TX_PEEK];
 	uint32_t len;
 	int ret;
 
-	ret = dm_net_tx_check(net, chain, LM_VIRTIO_NET_TXQ(pair));
+	ret = dm_net_tx_check(net, chain, LM_VIRTIO_NET_TXQ(pair), &hdr);
 	if (ret > 0) {
 		net->tx_drops[ret - 1]++;
 		return;
@@ -115,10 +180,9 @@ dm_net_tx_one(struct dm_net *net, struct dm_chain *chain, uint16_t pair)
 		len = dm_net_chain_read(chain, 0, start, sizeof(start));
 		net->flows[dm_net_flow_hash(start, len) & (DM_NET_FLOWS - 1)] = pair + 1;
 	}
-	ret = dm_net_tx_send(net, chain);
+	ret = dm_net_tx_send(net, chain, &hdr);
 	if (ret != 0) {
-		net->tx_drops[ret == -ENOLINK ? DM_NET_TX_LINK : ret == -EMSGSIZE ?
-				DM_NET_TX_TOO_BIG : DM_NET_TX_FULL]++;
+		net->tx_drops[dm_net_tx_drop_reason(ret)]++;
 		return;
 	}
 	net->tx_frames++;

@@ -75,12 +75,39 @@ iov_length(const struct iovec *iov, int iovcnt, uint32_t *len)
 int
 dm_wire_send(struct dm_wire *w, const struct iovec *iov, int iovcnt)
 {
+	static const struct lm_virtio_net_hdr whole;
+
+	return dm_wire_send_unfinished(w, &whole, iov, iovcnt);
+}
+
+bool
+dm_wire_takes_unfinished(const struct dm_wire *w)
+{
+	return w->ops->unfinished;
+}
+
+int
+dm_wire_unfinished_on(struct dm_wire *w)
+{
+	return w->ops->unfinished_on == NULL ? 0 : w->ops->unfinished_on(w);
+}
+
+const struct lm_virtio_net_hdr *
+dm_wire_peek_hdr(const struct dm_wire *w)
+{
+	return &w->peek_hdr;
+}
+
+int
+dm_wire_send_unfinished(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr,
+		const struct iovec *iov, int iovcnt)
+{
 	uint32_t len = 0;
 	int ret;
 
 	ret = iov_length(iov, iovcnt, &len);
 	if (ret == 0)
-		ret = w->ops->send(w, iov, iovcnt, len);
+		ret = w->ops->send(w, hdr, iov, iovcnt, len);
 	switch (ret) {
 	case 0:
 		w->stats.tx_frames++;

@@ -10,14 +10,19 @@
  * Specifications: "null"; "loop" (what is sent comes back); "gen[,key=value...]" (generator and
  * checker in this process; keys of dm_gen_conf_set(); without mac= it starts with the first frame
  * that the guest sends); "link:PATH" (connect to, and reconnect with, a UNIX seqpacket socket)
- * and "listen:PATH" (accept one peer); "tap:NAME". A frame is whole: no fragments, no offloads
- * left to do, at most DM_FRAME_MAX bytes.
+ * and "listen:PATH" (accept one peer); "tap:NAME". A frame has at most DM_FRAME_MAX bytes.
+ *
+ * A frame is whole, as on a cable, or unfinished: its header (VIRTIO 1.3, 5.1.6) asks for a checksum
+ * or for segmentation. Unfinished frames pass null, loop and tap wires only, to and from a caller
+ * that has said dm_wire_unfinished_on().
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include "virtio_net_if.h"
 
 #define DM_FRAME_MAX 65550u
 
@@ -55,6 +60,15 @@ bool dm_wire_link_up(const struct dm_wire *w);
  *   not sent is counted by reason.
  */
 int dm_wire_send(struct dm_wire *w, const struct iovec *iov, int iovcnt);
+/** May dm_wire_send_unfinished() be called? */
+bool dm_wire_takes_unfinished(const struct dm_wire *w);
+/** As dm_wire_send(), for a frame of which hdr says what is left to do. */
+int dm_wire_send_unfinished(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr,
+		const struct iovec *iov, int iovcnt);
+/** dm_wire_peek() may show unfinished frames from now on. @return 0, or what ioctl() gave. */
+int dm_wire_unfinished_on(struct dm_wire *w);
+/** What is left to do to the frame that dm_wire_peek() showed; all 0: nothing. */
+const struct lm_virtio_net_hdr *dm_wire_peek_hdr(const struct dm_wire *w);
 /**
  * Look at the next frame without taking it: *frame stays valid until the next call on this wire.
  * @return its length, 0 when there is none now.

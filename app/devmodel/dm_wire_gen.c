@@ -106,10 +106,12 @@ gen_link_up(const struct dm_wire *w)
 }
 
 static int
-gen_send(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len)
+gen_send(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr, const struct iovec *iov,
+		int iovcnt, uint32_t len)
 {
 	struct wire_gen *g = (struct wire_gen *)w;
 
+	(void)hdr;
 	dm_wire_gather(g->frame, iov, iovcnt);
 	if (!g->mac_known && len >= 12 && (g->frame[6] & 1) == 0) {
 		dm_gen_set_guest_mac(g->gen, g->frame + 6);

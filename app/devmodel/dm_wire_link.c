@@ -120,7 +120,8 @@ link_up(const struct dm_wire *w)
 }
 
 static int
-link_send(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len)
+link_send(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr, const struct iovec *iov,
+		int iovcnt, uint32_t len)
 {
 	struct wire_link *l = (struct wire_link *)w;
 	const struct msghdr msg = {
@@ -128,6 +129,7 @@ link_send(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len)
 		.msg_iovlen = (size_t)iovcnt,
 	};
 
+	(void)hdr;
 	(void)len;
 	if (!link_up(w))
 		return -ENOLINK;

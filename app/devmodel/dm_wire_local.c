@@ -12,8 +12,13 @@
 
 #define LOOP_BYTES (4u << 20)
 
-/* Records {uint32_t length, frame, padding to 4} in a ring; LOOP_WRAP says: go on at offset 0. */
+/* Records of a loop_head, the frame and padding to 4; length LOOP_WRAP says: go on at offset 0. */
 #define LOOP_WRAP UINT32_MAX
+
+struct loop_head {
+	uint32_t len;
+	struct lm_virtio_net_hdr hdr;
+};
 
 struct wire_local {
 	struct dm_wire w;
@@ -81,9 +86,10 @@ local_link_up(const struct dm_wire *w)
 }
 
 static int
-null_send(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len)
+null_send(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr, const struct iovec *iov,
+		int iovcnt, uint32_t len)
 {
-	(void)w, (void)iov, (void)iovcnt, (void)len;
+	(void)w, (void)hdr, (void)iov, (void)iovcnt, (void)len;
 	return 0;
 }
 
@@ -104,13 +110,15 @@ null_pop(struct dm_wire *w)
 static uint32_t
 loop_record_size(uint32_t len)
 {
-	return (uint32_t)sizeof(uint32_t) + ((len + 3) & ~3u);
+	return (uint32_t)sizeof(struct loop_head) + ((len + 3) & ~3u);
 }
 
 static int
-loop_send(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len)
+loop_send(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr, const struct iovec *iov,
+		int iovcnt, uint32_t len)
 {
 	struct wire_local *l = (struct wire_local *)w;
+	const struct loop_head head = { .len = len, .hdr = *hdr };
 	const uint32_t need = loop_record_size(len), wrap = LOOP_WRAP;
 
 	if (l->frames == 0)
@@ -126,8 +134,8 @@ loop_send(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len)
 	} else if (l->tail - l->head < need) {
 		return -EAGAIN;
 	}
-	memcpy(l->ring + l->head, &len, sizeof(len));
-	dm_wire_gather(l->ring + l->head + sizeof(len), iov, iovcnt);
+	memcpy(l->ring + l->head, &head, sizeof(head));
+	dm_wire_gather(l->ring + l->head + sizeof(head), iov, iovcnt);
 	l->head += need;
 	if (l->frames++ == 0)
 		eventfd_write(l->w.fd, 1);
@@ -138,18 +146,19 @@ static uint32_t
 loop_peek(struct dm_wire *w, const uint8_t **frame)
 {
 	struct wire_local *l = (struct wire_local *)w;
+	struct loop_head head;
 	uint32_t len;
 
 	*frame = NULL;
 	if (l->frames == 0)
 		return 0;
 	memcpy(&len, l->ring + l->tail, sizeof(len));
-	if (len == LOOP_WRAP) {
+	if (len == LOOP_WRAP)
 		l->tail = 0;
-		memcpy(&len, l->ring, sizeof(len));
-	}
-	*frame = l->ring + l->tail + sizeof(len);
-	return len;
+	memcpy(&head, l->ring + l->tail, sizeof(head));
+	w->peek_hdr = head.hdr;
+	*frame = l->ring + l->tail + sizeof(head);
+	return head.len;
 }
 
 static void
@@ -167,6 +176,7 @@ loop_pop(struct dm_wire *w)
 
 const struct dm_wire_ops dm_wire_null_ops = {
 	.name = "null",
+	.unfinished = true,
 	.open = null_open,
 	.close = local_close,
 	.link_up = local_link_up,
@@ -177,6 +187,7 @@ const struct dm_wire_ops dm_wire_null_ops = {
 
 const struct dm_wire_ops dm_wire_loop_ops = {
 	.name = "loop",
+	.unfinished = true,
 	.open = loop_open,
 	.close = local_close,
 	.link_up = local_link_up,

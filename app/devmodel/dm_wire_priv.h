@@ -20,8 +20,13 @@ struct dm_wire_ops {
 	int (*open)(const char *arg, struct dm_wire **wire);
 	void (*close)(struct dm_wire *w);
 	bool (*link_up)(const struct dm_wire *w);
+	/** Takes unfinished frames. */
+	bool unfinished;
 	/** Called with 1 <= len <= DM_FRAME_MAX; dm_wire.c does the counting. */
-	int (*send)(struct dm_wire *w, const struct iovec *iov, int iovcnt, uint32_t len);
+	int (*send)(struct dm_wire *w, const struct lm_virtio_net_hdr *hdr,
+			const struct iovec *iov, int iovcnt, uint32_t len);
+	int (*unfinished_on)(struct dm_wire *w); /* may be NULL */
+	/** Sets w->peek_hdr too, where it is not all 0. */
 	uint32_t (*peek)(struct dm_wire *w, const uint8_t **frame);
 	void (*pop)(struct dm_wire *w);
 	void (*tick)(struct dm_wire *w, uint64_t now_ns); /* may be NULL */
@@ -31,6 +36,7 @@ struct dm_wire {
 	const struct dm_wire_ops *ops;
 	int fd; /* what dm_wire_fd() gives */
 	uint32_t peek_len; /* of the frame that the last peek showed */
+	struct lm_virtio_net_hdr peek_hdr;
 	struct dm_wire_stats stats;
 };
 

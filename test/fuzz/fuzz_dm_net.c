@@ -247,10 +247,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz z = { .now_ns = 1 };
 	struct dm_net_conf conf = {
 		.host = &z.host, .pci = &z.pci, .pairs = 2, .queue_size = 16, .mtu = 9000,
-		.feature_mask = UINT64_MAX, .mac = { 2, 0, 0, 0, 0, 1 },
+		.mac = { 2, 0, 0, 0, 0, 1 },
 	};
 	unsigned int steps;
-	uint32_t how;
+	uint64_t how;
 	int i;
 
 	for (i = 0; i < DM_RULE_MAX; i++)
@@ -265,8 +265,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	z.host.faults = &z.faults;
 	how = take(&in, 1);
 	conf.notify_shared = (how & 1) != 0;
-	if ((how >> 5 & 1) != 0)
-		conf.feature_mask = ~LM_VIRTIO_BIT(LM_VIRTIO_F_EVENT_IDX);
+	conf.feature_mask = ~((how >> 5 & 1) << LM_VIRTIO_F_EVENT_IDX |
+			(~how >> 6 & 1) << LM_VIRTIO_F_RING_PACKED |
+			(~how >> 7 & 1) << LM_VIRTIO_F_IN_ORDER);
 	z.faults.overrun = how >> 1 & 1;
 	z.faults.early_write = (how >> 2 & 1) * 3;
 	z.faults.slow_ring_reset_us = (how >> 3 & 1) * 1500;

@@ -27,6 +27,8 @@ RAM_IOVA = 0x1_0000_0000
 RAM_BYTES = 8 << 20
 HDR = 12
 
+F_CSUM, F_GUEST_CSUM, F_GUEST_OFFLOADS, F_GUEST_TSO4, F_GUEST_TSO6, F_GUEST_ECN = 0, 1, 2, 7, 8, 9
+F_HOST_TSO4, F_HOST_TSO6, F_HOST_ECN = 11, 12, 13
 F_MTU, F_MAC, F_MRG, F_STATUS, F_CTRL, F_CTRL_RX, F_ANNOUNCE, F_MQ = 3, 5, 15, 16, 17, 18, 21, 22
 F_INDIRECT, F_EVENT_IDX, F_VERSION_1, F_ACCESS, F_RING_RESET = 28, 29, 32, 33, 40
 F_PACKED, F_IN_ORDER = 34, 35
@@ -377,6 +379,14 @@ class Nic:
         if self.rings[q].wants_kick():
             self.kick(self.rings[q])
 
+    def tx_big(self, q: int, slot: int, hdr: bytes, frame: bytes) -> None:
+        """A frame of any length with its virtio header, in one descriptor; no kick."""
+        assert slot < 32 and len(hdr) + len(frame) <= 0x11000
+        at = 0x500000 + slot * 0x11000
+        self.ram[at:at + len(hdr) + len(frame)] = hdr + frame
+        self.rings[q].desc(slot, RAM_IOVA + at, len(hdr) + len(frame), 0)
+        self.rings[q].offer(slot)
+
     def tx_pieces(self, q: int, slot: int, frame: bytes, number: int, table: bool) -> None:
         """The same in so many descriptors from slot on, or in a table of them; no kick."""
         ring, at, data = self.rings[q], self.buffer(q, slot), bytes(HDR) + frame
@@ -404,17 +414,22 @@ class Nic:
 
     def rx(self, q: int) -> bytes | None:
         """A frame, put together from its buffers, which are posted again."""
+        got = self.rx_hdr(q)
+        return None if got is None else got[1]
+
+    def rx_hdr(self, q: int) -> tuple[bytes, bytes] | None:
+        """Its virtio header, and the frame."""
         first = self.rings[q].take()
         if first is None:
             return None
-        frame, chunks = b"", 1
+        hdr, frame, chunks = b"", b"", 1
         while chunks:
             slot, length = first
             at = self.buffer(q, slot)
             data = self.ram[at:at + length]
-            if not frame:
-                chunks = struct.unpack_from("<H", data, 10)[0]
-                data = data[HDR:]
+            if not hdr:
+                hdr, data = data[:HDR], data[HDR:]
+                chunks = struct.unpack_from("<H", hdr, 10)[0]
             frame += data
             self.rings[q].offer(slot)
             chunks -= 1
@@ -422,7 +437,7 @@ class Nic:
                 following = self.rings[q].take()
                 assert following is not None, "num_buffers promises more"
                 first = following
-        return frame
+        return hdr, frame
 
     def interrupted(self, vector: int, timeout_s: float = DEADLINE_S) -> int:
         """How often, once at least; 0 after the timeout."""
