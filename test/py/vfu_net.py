@@ -446,10 +446,10 @@ class Nic:
         return os.eventfd_read(self.vectors[vector])
 
 
-def wait(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + DEADLINE_S
+def wait(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
+    end = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < end, f"no {what} within {DEADLINE_S:g} s"
+        assert time.monotonic() < end, f"no {what} within {deadline_s:g} s"
         time.sleep(0.0005)
 
 
