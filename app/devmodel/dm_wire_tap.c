@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Wire to a tap interface of the host, made if need be, set up; it goes with the process. Each frame
- * has a header of the kernel's in front, which is virtio's: unfinished frames pass as they are.
+ * Wire to a tap interface of the host, made if need be, set up; it goes with the process. Each
+ * frame has the kernel's header in front, which is virtio's: unfinished frames pass as they are.
  */
 
 #include <errno.h>

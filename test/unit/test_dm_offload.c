@@ -409,7 +409,8 @@ test_pass(void **state)
 static void
 test_cut(void **state)
 {
-	const uint64_t all = CSUM | GUEST_CSUM | HOST_TSO4 | GUEST_TSO4 | MRG | CTRL_VQ | CTRL_OFFLOADS;
+	const uint64_t all = CSUM | GUEST_CSUM | HOST_TSO4 | GUEST_TSO4 | MRG | CTRL_VQ |
+			CTRL_OFFLOADS;
 	static const struct lm_virtio_net_hdr whole;
 	struct fake_net *n = begin(state, all);
 	struct lm_virtio_net_hdr hdr;
