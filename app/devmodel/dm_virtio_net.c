@@ -19,7 +19,8 @@
 	{ LM_VIRTIO_NET_F_##bit, LM_VIRTIO_BIT(LM_VIRTIO_NET_F_##one) | \
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_##other) }
 
-static const struct dm_virtio_feature_need dm_net_needs[] = { /* 5.1.3.1 */
+/* 5.1.3.1; a base stands before what needs it. */
+static const struct dm_virtio_feature_need dm_net_needs[] = {
 	DM_NET_NEEDS(GUEST_TSO4, GUEST_CSUM),
 	DM_NET_NEEDS(GUEST_TSO6, GUEST_CSUM),
 	DM_NET_NEEDS_ANY(GUEST_ECN, GUEST_TSO4, GUEST_TSO6),
@@ -71,7 +72,7 @@ dm_net_features(const struct dm_net_conf *conf)
 		f |= LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MQ);
 	f &= conf->feature_mask;
 	for (i = 0; i < sizeof(dm_net_needs) / sizeof(dm_net_needs[0]); i++)
-		if ((f & LM_VIRTIO_BIT(dm_net_needs[i].needs)) == 0)
+		if ((f & dm_net_needs[i].any) == 0)
 			f &= ~LM_VIRTIO_BIT(dm_net_needs[i].bit);
 	f |= conf->host->faults->offer;
 	/* Without it there is no modern device. */

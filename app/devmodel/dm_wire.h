@@ -12,9 +12,9 @@
  * that the guest sends); "link:PATH" (connect to, and reconnect with, a UNIX seqpacket socket)
  * and "listen:PATH" (accept one peer); "tap:NAME". A frame has at most DM_FRAME_MAX bytes.
  *
- * A frame is whole, as on a cable, or unfinished: its header (VIRTIO 1.3, 5.1.6) asks for a checksum
- * or for segmentation. Unfinished frames pass null, loop and tap wires only, to and from a caller
- * that has said dm_wire_unfinished_on().
+ * A frame is whole, as on a cable, or unfinished: its header (VIRTIO 1.3, 5.1.6) asks for a
+ * checksum or for segmentation. Unfinished frames pass null, loop and tap wires only, to and from
+ * a caller that has said dm_wire_unfinished_on().
  */
 
 #include <stdbool.h>

@@ -3,8 +3,8 @@
 """
 What Linux makes of unfinished frames: run in a network namespace of its own, as its root.
 
-Each line of input is a virtio-net header (10 bytes) and a frame, in hexadecimal; each line of output
-the whole frames that came out of a veth pair without offloads, separated by blanks.
+Each line of input is a virtio-net header (10 bytes) and a frame, in hexadecimal; each line of
+output the whole frames that came out of a veth pair without offloads, separated by blanks.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 # VIRTIO 1.3, 5.1.3 and 6: what the model offers and Linux knows.
 FEATURES = {
-    "MTU": 3, "MAC": 5, "MRG_RXBUF": 15, "STATUS": 16, "CTRL_VQ": 17, "CTRL_RX": 18,
+    "CSUM": 0, "GUEST_CSUM": 1, "CTRL_GUEST_OFFLOADS": 2, "MTU": 3, "MAC": 5, "GUEST_TSO4": 7,
+    "GUEST_TSO6": 8, "GUEST_ECN": 9, "HOST_TSO4": 11, "HOST_TSO6": 12, "HOST_ECN": 13,
+    "MRG_RXBUF": 15, "STATUS": 16, "CTRL_VQ": 17, "CTRL_RX": 18,
     "CTRL_VLAN": 19, "GUEST_ANNOUNCE": 21, "MQ": 22, "CTRL_MAC_ADDR": 23, "INDIRECT_DESC": 28,
     "EVENT_IDX": 29, "ACCESS_PLATFORM": 33, "RING_PACKED": 34, "IN_ORDER": 35, "RING_RESET": 40,
 }
