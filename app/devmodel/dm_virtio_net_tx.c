@@ -104,7 +104,9 @@ dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue
 		return 1 + DM_NET_TX_SHORT;
 	}
 	dm_net_chain_read(chain, 0, (uint8_t *)hdr, sizeof(*hdr));
-	if ((hdr->flags & ~LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 || hdr->num_buffers != 0)
+	/* Linux leaves num_buffers unwritten without MRG_RXBUF. */
+	if ((hdr->flags & ~LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 || (hdr->num_buffers != 0 &&
+			dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_MRG_RXBUF)))
 		dm_rule_broken(net->host->rules, DM_RULE_TX_HEADER, "flags 0x%x, num_buffers %u",
 				hdr->flags, hdr->num_buffers);
 	hdr->flags &= LM_VIRTIO_NET_HDR_F_NEEDS_CSUM;

@@ -475,7 +475,7 @@ dropped(struct fake_net *n, const struct packet *p, enum dm_rule rule, enum dm_n
 static void
 test_rules(void **state)
 {
-	struct fake_net *n = begin(state, CSUM | HOST_TSO4 | BIT(3));
+	struct fake_net *n = begin(state, CSUM | HOST_TSO4 | MRG | BIT(3));
 	static struct packet p;
 
 	packet_make(&p, true, 0, 0, 3000, 1000); /* HOST_TSO6 */
