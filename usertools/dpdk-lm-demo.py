@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lm_harness import HarnessError  # noqa: E402
 from lm_harness import plot, report  # noqa: E402
+from lm_harness.migrate import PHASES  # noqa: E402
 from lm_harness.ram import RamResult  # noqa: E402
 from lm_harness.scenario import Runner  # noqa: E402
 from lm_harness.screen import Screen  # noqa: E402
@@ -51,6 +52,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
                    help="timed migrations, back and forth")
     p.add_argument("--rate", type=positive, default=2000, metavar="PPS", help="frames per second")
     p.add_argument("--size", default="74-9014", metavar="MIN-MAX", help="bytes of a frame")
+    p.add_argument("--cancel-at", choices=PHASES, action="append", default=[], metavar="PHASE",
+                   help="first begin a migration and cancel it there; repeatable: "
+                        + ", ".join(PHASES))
+    p.add_argument("--past-wrap", action="store_true",
+                   help="after the timed migrations, traffic until every queue is direct again")
     p.add_argument("--seconds", type=float, default=1.0, metavar="S",
                    help="traffic after each migration")
     p.add_argument("--memory", type=positive, default=256, metavar="MIB", help="RAM of the guest")
@@ -102,6 +108,11 @@ class Demo:
             testbed.start()
             screen.phase("booting the guest on side A")
             runner.boot()
+            for phase in self.args.cancel_at:
+                screen.phase(f"migrating {runner.here} -> {runner.other()}, given up in {phase}")
+                gone = runner.cancel(phase)
+                screen.line(f"          {gone.status}; {gone.frames.received} frames since, "
+                            f"logging {gone.logging}, modes {', '.join(gone.modes)}")
             for i in range(self.args.repeat):
                 count = f" ({i + 1} of {self.args.repeat})" if self.args.repeat > 1 else ""
                 screen.phase(f"migrating {runner.here} -> {runner.other()} at "
@@ -109,6 +120,9 @@ class Demo:
                 run = runner.run()
                 screen.line(f"          done in {run.migration.total_ms} ms, downtime "
                             f"{run.migration.downtime_ms} ms, blackout {run.blackout_ms} ms")
+            if self.args.past_wrap:
+                screen.phase(f"traffic until the queues of {runner.here} are direct again")
+                screen.line(f"          {runner.until_direct()} ms after the switch-over")
             screen.phase(f"restarting the idle back end {runner.other()}, for the control later")
             runner.spoil_idle_side()
             screen.phase(f"migrating {runner.here} -> {runner.other()}, held, to compare memory")
@@ -136,9 +150,12 @@ class Demo:
         a = self.args
         config = {"queues": a.queues, "repeat": a.repeat, "rate": a.rate, "size": a.size,
                   "seconds": a.seconds, "memory_mib": a.memory,
-                  "packed": a.packed, "device_options": a.device_options, "devargs": a.devargs}
+                  "packed": a.packed, "cancel_at": a.cancel_at,
+                  "past_wrap": a.past_wrap,
+                  "device_options": a.device_options, "devargs": a.devargs}
         runs = self.runner.runs if self.runner is not None else []
-        return report.build(runs, self.control, self.broken, config, error)
+        cancelled = self.runner.cancelled if self.runner is not None else []
+        return report.build(runs, self.control, self.broken, config, error, cancelled)
 
 
 def write(path: Path, text: str) -> None:

@@ -27,6 +27,7 @@ static const struct {
 	{ "offer", offsetof(struct dm_faults, offer), true },
 	{ "overrun", offsetof(struct dm_faults, overrun), false },
 	{ "early-write", offsetof(struct dm_faults, early_write), true },
+	{ "no-function-reset", offsetof(struct dm_faults, no_function_reset), false },
 	{ "stuck-ring-reset", offsetof(struct dm_faults, stuck_ring_reset), false },
 };
 

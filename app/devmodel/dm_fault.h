@@ -17,6 +17,7 @@ struct dm_faults {
 	uint64_t lost_irq_nth;       /* every Nth interrupt is lost; 0: none */
 	uint64_t die_at_frames;      /* SIGKILL to itself after so many frames; 0: never */
 	uint64_t no_ring_reset;      /* feature not offered */
+	uint64_t no_function_reset;  /* a function reset is refused */
 	uint64_t stuck_ring_reset;   /* never completes */
 	/* Lies, for tests that must see them: */
 	uint64_t short_used_nth;     /* every Nth receive chain is said to hold a byte less */

@@ -132,6 +132,10 @@ dm_function_region_write(void *ctx, uint32_t region, uint64_t offset, const void
 static int
 dm_function_reset(void *ctx)
 {
+	const struct dm_function *f = ctx;
+
+	if (f->host.faults->no_function_reset != 0)
+		return -EBUSY;
 	dm_function_reset_all(ctx);
 	return 0;
 }

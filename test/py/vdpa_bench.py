@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lm_harness.control import Control, Telemetry
 from lm_harness.process import Process
 
@@ -16,6 +18,7 @@ import vhost_frontend as vf
 DEVICE = "vdpa_virtio_pci0"
 MAC = bytes.fromhex("5254004c4d01")
 READY_S = 15.0
+FORMATS = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 
 
 def frame(seq: int, size: int = 200) -> bytes:
@@ -162,3 +165,27 @@ class Pump:
         assert not self._thread.is_alive()
         if self._error is not None:
             raise self._error
+
+
+def attach(bench: Bench, **options: object) -> vf.Frontend:
+    vm = vf.Frontend(str(bench.vhost), **options)  # type: ignore[arg-type]
+    vm.connect()
+    for pair in range(vm.pairs):
+        vm.fill_rx(pair)
+    vm.start()
+    return vm
+
+
+def lost_pages(vm: vf.Frontend, before: bytes) -> set[int]:
+    """Pages that changed since `before`, not by the guest's CPU, and are in no log."""
+    vm.harvest()
+    return vm.memory.changed(before) - vm.memory.cpu_pages - vm.dirty
+
+
+def everything(vm: vf.Frontend) -> set[int]:
+    return {(g + i) // vf.PAGE for g, s, _ in vm.memory.regions for i in range(0, s, vf.PAGE)}
+
+
+def relayed(queues: int = 2, permanent: bool = False) -> list[str]:
+    """What the modes are then; a packed ring, or a function without RING_RESET, stays so."""
+    return ["relay-permanent" if permanent else "relay"] * queues

@@ -96,7 +96,8 @@ class Memory:
 class Ring:
     """Driver side of one split ring. Used chains are taken by poll()."""
 
-    def __init__(self, memory: Memory, index: int, size: int, high: bool, event_idx: bool) -> None:
+    def __init__(self, memory: Memory, index: int, size: int, high: bool, event_idx: bool,
+                 start: int = 0) -> None:
         self.memory = memory
         self.index = index
         self.size = size
@@ -111,6 +112,10 @@ class Ring:
         self.kick = vu.eventfd()
         self.call = vu.eventfd()
         self.kicks = 0
+        if start:
+            self.avail_idx = self.used_seen = start
+            memory.write(self.avail + 2, struct.pack("<H", start))
+            memory.write(self.used + 2, struct.pack("<H", start))
 
     def close(self) -> None:
         os.close(self.kick)
@@ -224,7 +229,7 @@ class Frontend:
     def __init__(self, path: str | socket.socket, pairs: int = 1, size: int = 64,
                  event_idx: bool = False, memory: Memory | None = None,
                  rings: list[Ring] | None = None, buffer_bytes: int = 2048,
-                 packed: bool = False, features: int = 0) -> None:
+                 packed: bool = False, features: int = 0, start: int = 0) -> None:
         self.channel = vu.Channel(path)
         self.memory = memory or Memory()
         self.want = F_VERSION_1 | F_MRG_RXBUF | vu.F_PROTOCOL_FEATURES | features
@@ -237,7 +242,7 @@ class Frontend:
         self.pairs = pairs
         self.buffer_bytes = buffer_bytes
         kind = PackedRing if packed else Ring
-        self.rings = rings or [kind(self.memory, i, size, bool(i & 2), event_idx)
+        self.rings = rings or [kind(self.memory, i, size, bool(i & 2), event_idx, start)
                                for i in range(2 * pairs)]
         self.bases = [ring.base() for ring in self.rings]
         self.log_fd = -1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from lm_harness.migrate import PHASES
 from lm_harness.scenario import Run, Runner
 
 WARM_UP = 2               # migrations until every buffer that is made once has been made
@@ -58,6 +59,45 @@ def test_back_and_forth(runner: Callable[..., Runner], queues: int, migrations: 
         assert now.fds == first[name].fds, f"{name}: fds {[s[name].fds for s in seen]}"
         grown = now.anon_bytes - first[name].anon_bytes
         assert grown <= RSS_SLACK_BYTES, f"{name}: memory {[s[name].anon_bytes for s in seen]}"
+    run.testbed.finish()
+
+
+@pytest.mark.deadline(300)
+@pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
+def test_cancelled_everywhere(runner: Callable[..., Runner], packed: bool) -> None:
+    """
+    A migration is cancelled in each of QEMU's phases, before and after the guest was stopped, and
+    fails once because its destination dies. Catches: logging that stays on, a source that does not
+    start again or at another index, a next migration that does not work.
+    """
+    run = runner(device_options="packed=on" if packed else "")
+    for phase in PHASES:
+        gone = run.cancel(phase)
+        frames = gone.frames.as_json()
+        assert gone.status == ("failed" if phase == "failed" else "cancelled")
+        assert gone.logging == "off", phase
+        assert gone.modes == ["relay-permanent" if packed else "relay"] * 2, phase
+        assert frames["unexplained"] == frames["corrupt"] == frames["duplicated"] == 0, frames
+        assert frames["received"] > 0, frames
+    check(run.run())
+    check(run.run(held=True))
+    assert run.runs[-1].ram is not None and run.runs[-1].ram.different == 0
+    total, rules = run.violations()
+    assert total == 0, rules
+    run.testbed.finish()
+
+
+@pytest.mark.deadline(400)
+def test_direct_again(runner: Callable[..., Runner]) -> None:
+    """After a migration, and past the wrap of its indices, the guest's rings are the function's."""
+    run = runner()
+    run.run()
+    assert run.until_direct() > 0
+    frames = run.runs[-1].frames.as_json()
+    assert frames["unexplained"] == frames["corrupt"] == frames["duplicated"] == 0, frames
+    check(run.run())
+    total, rules = run.violations()
+    assert total == 0, rules
     run.testbed.finish()
 
 

@@ -362,7 +362,8 @@ test_call_flags(void **state)
 		{ LM_VRING_PACKED_EVENT_F_DISABLE, false, false },
 		{ LM_VRING_PACKED_EVENT_F_ENABLE, true, true },
 		{ LM_VRING_PACKED_EVENT_F_DISABLE, true, false },
-		{ LM_VRING_PACKED_EVENT_F_DESC, false, true }, /* not negotiated: rather once more */
+		/* Not negotiated: rather once too often. */
+		{ LM_VRING_PACKED_EVENT_F_DESC, false, true },
 	};
 	unsigned int i;
 	struct bed b;

@@ -633,6 +633,56 @@ test_no_lost_signal(void **state)
 	}
 }
 
+/* Held at index 0: nothing beyond it reaches the device, and what is left can be given up. */
+static void
+test_hold(void **state)
+{
+	unsigned int i, given, held;
+	struct virtio_vdpa_relay_stats stats;
+	struct bed b;
+
+	(void)state;
+	for (given = 0; given <= 3; given++) {
+		bed_open(&b, 65533, given % 2 == 0, true);
+		virtio_vdpa_relay_hold(b.relay, true);
+		assert_int_equal(virtio_vdpa_relay_to_wrap(b.relay), 3);
+		for (i = 0; i < 5; i++)
+			post_buf(&b, (uint16_t)i);
+		assert_int_equal(virtio_vdpa_relay_held(b.relay), VIRTIO_VDPA_RELAY_PASSING);
+		assert_int_equal(virtio_vdpa_relay_avail_burst(b.relay, 64), 3);
+		assert_int_equal(b.d_avail->idx, 3);
+		assert_int_equal(virtio_vdpa_relay_avail_burst(b.relay, 64), 0);
+		assert_int_equal(virtio_vdpa_relay_held(b.relay), VIRTIO_VDPA_RELAY_HELD);
+		assert_int_equal(virtio_vdpa_relay_to_wrap(b.relay), 0);
+		/* What the guest has beyond is no reason to stay awake. */
+		assert_true(virtio_vdpa_relay_sleep(b.relay));
+		for (i = 0; i < given; i++)
+			use(&b, (uint16_t)i, 10);
+		assert_int_equal(virtio_vdpa_relay_used_burst(b.relay, 64), given);
+		held = given == 3 ? VIRTIO_VDPA_RELAY_DRAINED : VIRTIO_VDPA_RELAY_HELD;
+		assert_int_equal(virtio_vdpa_relay_held(b.relay), held);
+		assert_int_equal(virtio_vdpa_relay_give_up(b.relay), 0);
+		assert_int_equal(b.used->idx, 0);
+		for (i = 0; i < 3; i++) {
+			assert_int_equal(b.used->ring[(65533 + i) % N].id, i);
+			assert_int_equal(b.used->ring[(65533 + i) % N].len, i < given ? 10 : 0);
+		}
+		virtio_vdpa_relay_stats_get(b.relay, &stats);
+		assert_int_equal(stats.holes, 3 - given);
+		bed_close(&b);
+	}
+	/* Logging begins meanwhile: it goes on. */
+	bed_open(&b, 65535, false, true);
+	virtio_vdpa_relay_hold(b.relay, true);
+	post_buf(&b, 0);
+	post_buf(&b, 1);
+	assert_int_equal(virtio_vdpa_relay_avail_burst(b.relay, 64), 1);
+	virtio_vdpa_relay_hold(b.relay, false);
+	assert_int_equal(virtio_vdpa_relay_avail_burst(b.relay, 64), 1);
+	assert_int_equal(virtio_vdpa_relay_held(b.relay), VIRTIO_VDPA_RELAY_PASSING);
+	bed_close(&b);
+}
+
 int
 main(void)
 {
@@ -648,6 +698,7 @@ main(void)
 		cmocka_unit_test(test_no_sleep_over_room),
 		cmocka_unit_test(test_inject_is_no_hole),
 		cmocka_unit_test(test_quiesce_unsuppresses),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_conf_checked),
 		cmocka_unit_test(test_no_lost_signal),
 	};

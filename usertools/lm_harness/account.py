@@ -31,6 +31,14 @@ class Frames:
     def unexplained(self) -> int:
         return self.sent - self.received - sum(self.dropped.values())
 
+    def __iadd__(self, other: Frames) -> Frames:
+        for name in ("sent", "received", "duplicated", "reordered", "corrupt"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for reason, count in other.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self.guest_memory_bad = other.guest_memory_bad  # counted since the guest's start
+        return self
+
     def as_json(self) -> dict[str, Any]:
         return {"sent": self.sent, "received": self.received, "duplicated": self.duplicated,
                 "reordered": self.reordered, "corrupt": self.corrupt,

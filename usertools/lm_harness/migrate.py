@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 
 from .base import Deadline, HarnessError
 from .guest import Guest
+from .process import Process
 
 BANDWIDTH_BYTES = 10 << 30  # a local socket; nothing is to be throttled
 DOWNTIME_LIMIT_MS = 20      # QEMU goes on copying until the rest fits into this
@@ -109,6 +112,65 @@ def migrate(source: Guest, destination: Guest, held: bool, timeout: float = 60.0
     result.setup_ms = info.get("setup-time", 0)
     result.ram = {k: info["ram"][k] for k in COUNTERS if k in info["ram"]}
     return result
+
+
+# Where a migration can be cancelled, or made to fail; QEMU's words for its status there.
+PHASES = ("setup", "active", "pre-switchover", "device", "failed")
+SLOW_BANDWIDTH_BYTES = 8 << 20  # keeps a migration going until it is cancelled
+
+
+def _wait_migration(source: Guest, wanted: tuple[str, ...], timeout: float, what: str) -> str:
+    deadline = Deadline(timeout, f"{source.name}: {what}")
+    while True:
+        status = str(source.monitor().cmd("query-migrate").get("status", "none"))
+        if status in wanted:
+            return status
+        if deadline.passed():
+            raise deadline.error(f"status {status}")
+        source.monitor().events(wait_s=0.002)
+
+
+def cancel(source: Guest, destination: Guest, backend: Process, phase: str,
+           timeout: float = 30.0) -> str:
+    """
+    Begin a migration and cancel it in that phase ("failed": kill its destination at the switch-over
+    instead). `backend` is the destination's. Returns when the source runs again, with the status
+    that the migration ended in. The destination is of no use afterwards.
+    """
+    if phase not in PHASES:
+        raise HarnessError(f"no phase '{phase}', there are {', '.join(PHASES)}")
+    late = phase in ("pre-switchover", "device", "failed")
+    for guest in (destination, source):
+        prepare(guest, DOWNTIME_LIMIT_MS, BANDWIDTH_BYTES if late else SLOW_BANDWIDTH_BYTES)
+        guest.monitor().cmd("migrate-set-capabilities", capabilities=[
+            {"capability": "pause-before-switchover", "state": late},
+            {"capability": "return-path", "state": late}])
+    destination.listen()
+    source.monitor().cmd("migrate", uri=destination.incoming_uri)
+    if phase != "setup":
+        _wait_migration(source, ("pre-switchover" if late else "active",), timeout, phase)
+    if phase == "failed":
+        destination.process.kill()
+    if phase == "device":
+        # A destination that cannot start its device never says that it has all.
+        os.kill(backend.pid, signal.SIGSTOP)
+    try:
+        if phase in ("device", "failed"):
+            source.monitor().cmd("migrate-continue", state="pre-switchover")
+        if phase == "device":
+            _wait_migration(source, ("device",), timeout, phase)
+        if phase != "failed":
+            source.monitor().cmd("migrate_cancel")
+    finally:
+        if phase == "device":
+            destination.process.kill()  # before it can run as well
+            os.kill(backend.pid, signal.SIGCONT)
+    status = _wait_migration(source, ("cancelled", "failed"), timeout, f"cancel in {phase}")
+    source.monitor().wait_status("running", timeout)
+    source.monitor().cmd("migrate-set-capabilities", capabilities=[
+        {"capability": "pause-before-switchover", "state": False},
+        {"capability": "return-path", "state": False}])
+    return status
 
 
 def _sample(info: dict[str, Any]) -> Sample:

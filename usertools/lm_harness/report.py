@@ -6,12 +6,13 @@ from __future__ import annotations
 import platform
 import re
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .events import modes
 from .ram import RamResult
-from .scenario import CONTROL_ONE_IN, Run
+from .scenario import CONTROL_ONE_IN, Cancelled, Run
 from .screen import Screen, si_bytes
 
 SCHEMA = 1
@@ -98,14 +99,29 @@ def checks(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[s
     return out
 
 
+def cancel_checks(cancelled: list[Cancelled]) -> list[Check]:
+    """After a migration that was given up: nothing is logged, and every frame is explained."""
+    out = []
+    for c in cancelled:
+        f = c.frames
+        bad = f.corrupt + f.duplicated + f.guest_memory_bad
+        out.append(Check(f"after '{c.phase}' the guest goes on",
+                         c.logging == "off" and f.received > 0 and f.unexplained == 0 and not bad,
+                         f"{c.status}; {f.received} of {f.sent} frames, {f.unexplained} "
+                         f"unexplained; logging {c.logging}"))
+    return out
+
+
 def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[str, int]],
-          config: dict[str, Any], error: str = "") -> dict[str, Any]:
+          config: dict[str, Any], error: str = "",
+          cancelled: Sequence[Cancelled] = ()) -> dict[str, Any]:
     """The whole report as one object."""
     held = [r for r in runs if r.ram is not None]
     timed = [r for r in runs if r.ram is None]
     out: dict[str, Any] = {"schema": SCHEMA, "result": "fail", "error": error, "config": config,
                            "host": {"machine": platform.machine(), "kernel": platform.release()}}
     verdicts = checks(runs, control, broken, config.get("queues", 1)) if runs else []
+    verdicts += cancel_checks(list(cancelled))
     failed = [c.name for c in verdicts if not c.ok]
     if error:
         failed.insert(0, "the demo ran to its end")
@@ -125,6 +141,8 @@ def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[st
             "downtime_ms": spread([r.migration.downtime_ms for r in timed]),
             "blackout_ms": spread([r.blackout_ms for r in timed]),
             "switch_gap_us": spread([r.traffic.get("switch_gap_us", 0) for r in timed])}
+        if timed[-1].direct_again_ms is not None:
+            out["direct_again_ms"] = timed[-1].direct_again_ms
     if runs:
         out["frames"] = total_frames(runs)
     if held and held[-1].ram is not None:
@@ -132,6 +150,7 @@ def build(runs: list[Run], control: RamResult | None, broken: tuple[int, dict[st
     if control is not None:
         out["negative_control"] = {"drop_one_in": CONTROL_ONE_IN, **control.as_json()}
     out["model_violations"] = {"total": broken[0], "list": broken[1]}
+    out["cancelled"] = [c.as_json() for c in cancelled]
     out["migrations"] = [r.as_json() for r in runs]
     if not failed and runs:
         out["result"] = "pass"
@@ -165,6 +184,8 @@ def show(report: dict[str, Any], screen: Screen) -> None:
             ("downtime (QEMU)", _range(report, "downtime_ms", "ms")),
             ("blackout (frames)", _range(report, "blackout_ms", "ms")),
             ("switch gap", _range(report, "switch_gap_us", "ms", 0.001)),
+            *([("all queues direct again", f"{report['direct_again_ms']:g} ms after it")]
+              if "direct_again_ms" in report else []),
             ("RAM sent", f"{si_bytes(ram.get('transferred', 0))} in "
                          f"{ram.get('dirty-sync-count', 0)} rounds")])
         screen.table("Phases (ms after the start)", [

@@ -10,7 +10,7 @@ from typing import Any
 from .account import Account, Frames, violations
 from .base import Deadline, HarnessError
 from .events import Event, merge, modes, phases
-from .migrate import BANDWIDTH_BYTES, Migration, Sample, migrate
+from .migrate import BANDWIDTH_BYTES, Migration, Sample, cancel, migrate
 from .ram import RamResult, compare, describe
 from .screen import Screen, si_bytes
 from .testbed import Side, Testbed
@@ -20,6 +20,7 @@ CONTROL_ONE_IN = 4
 # its control run at the same speed, else the one says nothing about the other.
 HELD_BANDWIDTH_BYTES = 128 << 20
 FLOW_S = 20.0
+WRAP_S = 180.0  # for 65536 chains of each queue
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Run:
     samples: list[dict[str, Any]] = field(default_factory=list)
     figures: dict[str, dict[str, int]] = field(default_factory=dict)
     ram: RamResult | None = None
+    direct_again_ms: float | None = None  # since the switch-over; see Runner.until_direct()
 
     @property
     def blackout_ms(self) -> float:
@@ -56,6 +58,8 @@ class Run:
             "setup_ms": self.migration.setup_ms, "ram_bytes": self.migration.ram,
             "frames": self.frames.as_json(), "phases": self.phases(),
             "modes": modes(self.events), "events": [e.as_json() for e in self.events]}
+        if self.direct_again_ms is not None:
+            out["direct_again_ms"] = self.direct_again_ms
         if self.ram is not None:
             out["ram"] = self.ram.as_json()
         else:
@@ -64,6 +68,22 @@ class Run:
             out["switch_gap_us"] = self.traffic.get("switch_gap_us", 0)
             out["latency_us"] = self.traffic.get("latency_us", {})
         return out
+
+
+@dataclass
+class Cancelled:
+    """A migration that did not come to its end, and how the guest went on where it was."""
+
+    phase: str
+    status: str = ""
+    side: str = ""
+    logging: str = ""
+    modes: list[str] = field(default_factory=list)
+    frames: Frames = field(default_factory=Frames)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"phase": self.phase, "status": self.status, "side": self.side,
+                "logging": self.logging, "modes": self.modes, "frames": self.frames.as_json()}
 
 
 class Runner:
@@ -75,6 +95,7 @@ class Runner:
         self.seconds = seconds
         self.here = "A"
         self.runs: list[Run] = []
+        self.cancelled: list[Cancelled] = []
 
     def other(self) -> str:
         return "B" if self.here == "A" else "A"
@@ -172,6 +193,49 @@ class Runner:
         testbed.check_alive()
         self.runs.append(run)
         return run
+
+    def until_direct(self) -> float:
+        """
+        Traffic until every queue of the guest's function is direct again: past the wrap of its
+        indices. Frames are accounted, and belong to the last run. @return ms since its switch-over.
+        """
+        side, run = self.testbed.sides[self.here], self.runs[-1]
+        assert side.telemetry is not None
+        names = [f"queue{i}" for i in range(2 * self.testbed.config.queues)]
+        frames = Account(self.testbed)
+        frames.begin()
+        deadline = Deadline(WRAP_S, f"back end {side.name}: waiting for its queues to be direct")
+        while True:
+            info = side.telemetry.get(f"/lm/info,{side.device}")
+            if all(info[name] == "direct" for name in names):
+                break
+            if deadline.passed():
+                raise deadline.error(str({name: info[name] for name in names}))
+            time.sleep(0.05)
+        run.direct_again_ms = round((time.monotonic_ns() - run.migration.end_ns) / 1e6, 1)
+        self.flow(self.testbed.config.rate // 4, f"traffic on {side.name} after the wrap")
+        run.frames += frames.end()
+        return run.direct_again_ms
+
+    def cancel(self, phase: str) -> Cancelled:
+        """Begin to migrate under traffic, and cancel; the guest stays where it is."""
+        testbed = self.testbed
+        src, dst = testbed.sides[self.here], testbed.sides[self.other()]
+        assert src.guest is not None and src.telemetry is not None and dst.backend is not None
+        out = Cancelled(phase, side=self.here)
+        frames = Account(testbed)
+        frames.begin()
+        self.flow(testbed.config.rate // 4, f"traffic on {src.name}")
+        out.status = cancel(src.guest, testbed.start_guest(dst, incoming=True), dst.backend, phase)
+        self.flow(testbed.config.rate // 4, f"traffic on {src.name} after the cancel in {phase}")
+        out.frames = frames.end()
+        info = src.telemetry.get(f"/lm/info,{src.device}")
+        out.logging = info["logging"]
+        out.modes = [info[f"queue{i}"] for i in range(2 * testbed.config.queues)]
+        testbed.kill_guest(dst)
+        testbed.check_alive()
+        self.cancelled.append(out)
+        return out
 
     def _collect(self, run: Run, src: Side, dst: Side) -> None:
         timelines = {}

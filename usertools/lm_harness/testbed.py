@@ -240,6 +240,12 @@ class Testbed:
             side.guest.quit()
             side.guest = None
 
+    def kill_guest(self, side: Side) -> None:
+        """One that is in no state to be asked."""
+        if side.guest is not None:
+            side.guest.kill()
+            side.guest = None
+
     def processes(self) -> dict[str, Process]:
         """Those that live as long as the testbed."""
         out: dict[str, Process] = {}

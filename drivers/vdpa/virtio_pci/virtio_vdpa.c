@@ -71,7 +71,7 @@ device_silence(struct virtio_vdpa *dev)
 
 	if (atomic_load(&dev->lost))
 		return;
-	ret = lm_virtio_reset(dev->virtio, (uint64_t)dev->args.stop_budget_ms * 1000);
+	ret = virtio_vdpa_reset(dev, (uint64_t)dev->args.stop_budget_ms * 1000);
 	if (ret != 0)
 		VDPA_LOG(WARNING, dev, "the function does not finish its reset: %s",
 			strerror(-ret));
@@ -259,6 +259,8 @@ device_free(struct virtio_vdpa *dev)
 {
 	uint16_t i;
 
+	if (dev->switcher != NULL)
+		virtio_vdpa_switcher_destroy(dev->switcher);
 	if (dev->worker != NULL)
 		virtio_vdpa_worker_destroy(dev->worker);
 	for (i = 0; i < VIRTIO_VDPA_MAX_QUEUES; i++) {
@@ -348,6 +350,8 @@ device_open(struct virtio_vdpa *dev)
 		ret = lm_pci_premap(dev->pci, dev->args.premap);
 	if (ret == 0)
 		ret = virtio_vdpa_worker_create(dev, &dev->worker);
+	if (ret == 0)
+		ret = virtio_vdpa_switcher_create(dev, &dev->switcher);
 	return ret;
 }
 

@@ -102,6 +102,8 @@ struct virtio_vdpa_queue {
 	bool disordered;          /* worker's: it has been said */
 	bool await_used;          /* worker's: tell of the first completion */
 	bool await_kick;          /* worker's: tell of the first kick */
+	_Atomic uint8_t held;     /* enum virtio_vdpa_relay_held, as the worker last saw it */
+	uint64_t held_since_us;   /* the switcher's; 0: not held */
 
 	/* figures; live ones are the relay's and are read under stat_lock */
 	rte_spinlock_t stat_lock;
@@ -132,10 +134,13 @@ enum virtio_vdpa_counter {
 	VIRTIO_VDPA_MQ_PAIRS,
 	VIRTIO_VDPA_CVQ_ERRORS,
 	VIRTIO_VDPA_SLEEPS,
+	VIRTIO_VDPA_WRAPS,           /* queues that went back to direct at the wrap */
+	VIRTIO_VDPA_WRAP_US,         /* the last one: from the first chain held back to direct */
 	VIRTIO_VDPA_COUNTERS
 };
 
 struct virtio_vdpa_worker;
+struct virtio_vdpa_switcher;
 
 struct virtio_vdpa {
 	TAILQ_ENTRY(virtio_vdpa) next;
@@ -154,6 +159,9 @@ struct virtio_vdpa {
 	uint64_t driver_features;     /* negotiated with the device */
 	bool packed;                  /* the guest's rings are; the function's are always split */
 	bool ring_reset;              /* negotiated, and not found stuck since */
+	bool ring_reset_stuck;        /* ever */
+	bool reset_pending;           /* one that was too slow still runs: nothing to write */
+	bool late;                    /* switching to relay is for the switcher to finish */
 	uint16_t device_pairs;        /* what the function has; places its control queue */
 	uint16_t max_pairs;           /* what we use */
 	uint16_t nb_queues;
@@ -178,6 +186,7 @@ struct virtio_vdpa {
 	rte_spinlock_t log_lock;      /* of the pointer, for telemetry */
 
 	struct virtio_vdpa_worker *worker;
+	struct virtio_vdpa_switcher *switcher;
 	struct lm_timeline *timeline;
 	struct lm_device *lm;
 	struct lm_device_view view;
@@ -262,7 +271,7 @@ int virtio_vdpa_close(int vid);
 int virtio_vdpa_set_vring_state(int vid, int vring, int state);
 int virtio_vdpa_set_features(int vid);
 /** Stop, save positions, start again; for queues that appear while the device runs. */
-int virtio_vdpa_restart(struct virtio_vdpa *dev);
+int virtio_vdpa_restart(struct virtio_vdpa *dev, const char *why);
 void virtio_vdpa_close_locked(struct virtio_vdpa *dev);
 
 /* virtio_vdpa_mem.c: guest memory */
@@ -279,14 +288,17 @@ void virtio_vdpa_mem_mark_all(struct virtio_vdpa *dev, const char *why);
 uint64_t virtio_vdpa_guest_features(uint64_t device_features, uint64_t mask);
 /** What is negotiated with the function for what the front end has negotiated with us. */
 uint64_t virtio_vdpa_driver_features(const struct virtio_vdpa *dev, uint64_t negotiated);
+#define VIRTIO_VDPA_RESET_US 5000000 /* where nobody waits with a budget */
 /** Reset, negotiate, program every queue that has a mode, DRIVER_OK, control commands. */
-int virtio_vdpa_start(struct virtio_vdpa *dev);
+int virtio_vdpa_start(struct virtio_vdpa *dev, uint64_t reset_timeout_us);
 int virtio_vdpa_queue_program(struct virtio_vdpa_queue *q);
 
 /* virtio_vdpa_ladder.c: queues are parked */
 
 /** The device stops touching all queues, or is given up. @return name of the rung that did it. */
 const char *virtio_vdpa_ladder(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d);
+/** Device reset; one that timed out before is waited for, not asked for again. */
+int virtio_vdpa_reset(struct virtio_vdpa *dev, uint64_t timeout_us);
 /** Ring reset of one queue; -ENOTSUP where the function has none, or one that got stuck. */
 int virtio_vdpa_ring_reset(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d);
 /** The device's process is gone; said once. Any thread. */
@@ -301,6 +313,12 @@ uint16_t virtio_vdpa_queue_finish(struct virtio_vdpa_queue *q);
 /** Queues not parked: these two park them. */
 int virtio_vdpa_log_start(struct virtio_vdpa *dev);
 void virtio_vdpa_log_stop(struct virtio_vdpa *dev);
+/** One more try at a switch to relay that did not get done; queues not parked. */
+int virtio_vdpa_log_late(struct virtio_vdpa *dev);
+/** Relay -> direct, where the relay is held at index 0; the queue is parked. */
+int virtio_vdpa_mode_direct(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d);
+/** Can relayed queues go back to direct while they run? */
+bool virtio_vdpa_can_return(const struct virtio_vdpa *dev);
 
 /* virtio_vdpa_ring.c: a split ring that a device has left */
 
@@ -351,6 +369,12 @@ void virtio_vdpa_release_all(struct virtio_vdpa *dev);
 int virtio_vdpa_park(struct virtio_vdpa_queue *q, uint64_t timeout_us);
 void virtio_vdpa_release(struct virtio_vdpa_queue *q);
 
+/* virtio_vdpa_switch.c: switches that nobody waits for */
+
+int virtio_vdpa_switcher_create(struct virtio_vdpa *dev, struct virtio_vdpa_switcher **switcher);
+void virtio_vdpa_switcher_destroy(struct virtio_vdpa_switcher *s);
+void virtio_vdpa_switcher_wake(struct virtio_vdpa_switcher *s);
+
 /* virtio_vdpa_stats.c */
 
 int virtio_vdpa_get_stats_names(struct rte_vdpa_device *vdpa, struct rte_vdpa_stat_name *names,
@@ -360,6 +384,8 @@ int virtio_vdpa_get_stats(struct rte_vdpa_device *vdpa, int qid, struct rte_vdpa
 int virtio_vdpa_reset_stats(struct rte_vdpa_device *vdpa, int qid);
 /** Figures of a queue since the last reset, of all its relays. */
 void virtio_vdpa_queue_stats(struct virtio_vdpa_queue *q, struct virtio_vdpa_relay_stats *s);
+/** Chains until the queue can be direct again; 0: is, or will not be. */
+uint32_t virtio_vdpa_queue_to_wrap(struct virtio_vdpa_queue *q);
 /** Keep what the relay counted and let go of it. */
 void virtio_vdpa_queue_stats_keep(struct virtio_vdpa_queue *q);
 

@@ -117,7 +117,7 @@ conf_all(struct virtio_vdpa *dev)
 	for (i = 0; i < dev->nb_queues; i++)
 		conf_queue_fresh(&dev->queue[i]);
 	if (ret == 0)
-		ret = virtio_vdpa_start(dev);
+		ret = virtio_vdpa_start(dev, VIRTIO_VDPA_RESET_US);
 	for (i = 0; i < dev->nb_queues && ret == 0; i++) {
 		if (dev->queue[i].ready)
 			virtio_vdpa_fds_bind(&dev->queue[i]);
@@ -259,7 +259,8 @@ virtio_vdpa_close_locked(struct virtio_vdpa *dev)
 		doubt = true;
 	}
 	/* A direct queue under logging was never tracked. */
-	doubt = doubt || close_any_direct(dev);
+	doubt = doubt || dev->late || close_any_direct(dev);
+	dev->late = false;
 	if (parked)
 		close_queues(dev);
 	took = virtio_vdpa_now_us() - d.begin_us;
@@ -295,9 +296,9 @@ virtio_vdpa_close(int vid)
 }
 
 int
-virtio_vdpa_restart(struct virtio_vdpa *dev)
+virtio_vdpa_restart(struct virtio_vdpa *dev, const char *why)
 {
-	virtio_vdpa_event(dev, "restart", "a queue appeared", 0, 0);
+	virtio_vdpa_event(dev, "restart", why, 0, 0);
 	virtio_vdpa_close_locked(dev);
 	return conf_locked(dev);
 }
@@ -314,7 +315,7 @@ state_locked(struct virtio_vdpa *dev, struct virtio_vdpa_queue *q, bool ready)
 	if (!atomic_load(&dev->configured))
 		return 0;
 	if (ready && virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_OFF)
-		return virtio_vdpa_restart(dev);
+		return virtio_vdpa_restart(dev, "a queue appeared");
 	ret = virtio_vdpa_park(q, (uint64_t)dev->args.stop_budget_ms * 1000);
 	if (ret != 0)
 		return ret;

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_cycles.h>
+
 #include "virtio_pci_if.h"
 #include "virtio_vdpa.h"
 
@@ -23,6 +25,7 @@ virtio_vdpa_ring_reset(struct virtio_vdpa_queue *q, const struct virtio_vdpa_dea
 	if (ret != 0) {
 		/* A reset must not be asked for twice; the device reset ends this one. */
 		dev->ring_reset = false;
+		dev->ring_reset_stuck = true;
 		VDPA_LOG(WARNING, dev, "%s: ring reset of queue %u: %s", d->phase, q->index,
 			strerror(-ret));
 	}
@@ -32,7 +35,7 @@ virtio_vdpa_ring_reset(struct virtio_vdpa_queue *q, const struct virtio_vdpa_dea
 static int
 rung_ring_reset(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 {
-	int ret = dev->ring_reset ? 0 : -ENOTSUP;
+	int ret = dev->ring_reset && !dev->reset_pending ? 0 : -ENOTSUP;
 	uint16_t i;
 
 	for (i = 0; i < dev->nb_queues && ret == 0; i++) {
@@ -42,10 +45,37 @@ rung_ring_reset(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 	return ret;
 }
 
+/* 2.4: until status reads 0, a device in reset is only looked at. */
+static int
+reset_wait(struct virtio_vdpa *dev, uint64_t timeout_us)
+{
+	uint64_t end = virtio_vdpa_now_us() + timeout_us;
+	uint8_t status;
+	int ret;
+
+	do {
+		ret = lm_virtio_status(dev->virtio, &status);
+		if (ret != 0 || status == 0)
+			return ret;
+		rte_delay_us_sleep(1000);
+	} while (virtio_vdpa_now_us() < end);
+	return -ETIMEDOUT;
+}
+
+int
+virtio_vdpa_reset(struct virtio_vdpa *dev, uint64_t timeout_us)
+{
+	int ret = dev->reset_pending ? reset_wait(dev, timeout_us) :
+		lm_virtio_reset(dev->virtio, timeout_us);
+
+	dev->reset_pending = ret == -ETIMEDOUT;
+	return ret;
+}
+
 static int
 rung_device_reset(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 {
-	int ret = lm_virtio_reset(dev->virtio, virtio_vdpa_deadline_left_us(d));
+	int ret = virtio_vdpa_reset(dev, virtio_vdpa_deadline_left_us(d));
 
 	if (ret != 0)
 		VDPA_LOG(WARNING, dev, "%s: device reset: %s", d->phase, strerror(-ret));
@@ -57,6 +87,8 @@ rung_pci_reset(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 {
 	int ret = lm_pci_reset(dev->pci);
 
+	if (ret == 0)
+		dev->reset_pending = false;
 	if (ret != 0)
 		VDPA_LOG(ERR, dev, "%s: function reset: %s", d->phase, strerror(-ret));
 	return ret;

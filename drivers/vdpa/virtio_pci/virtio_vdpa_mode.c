@@ -45,6 +45,13 @@ mode_shadow(struct virtio_vdpa_queue *q)
 	return 0;
 }
 
+bool
+virtio_vdpa_can_return(const struct virtio_vdpa *dev)
+{
+	return !dev->packed && !dev->ring_reset_stuck &&
+		(dev->driver_features & 1ULL << LM_VIRTIO_F_RING_RESET) != 0;
+}
+
 static int
 mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
 {
@@ -80,6 +87,8 @@ mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
 		return ret;
 	}
 	virtio_vdpa_relay_set_log(relay, atomic_load(&dev->log_on));
+	virtio_vdpa_relay_hold(relay, !atomic_load(&dev->log_on) && virtio_vdpa_can_return(dev));
+	atomic_store(&q->held, VIRTIO_VDPA_RELAY_PASSING);
 	q->asleep = false;
 	q->broken = false;
 	rte_spinlock_lock(&q->stat_lock);
@@ -122,12 +131,12 @@ mode_count_holes(struct virtio_vdpa_queue *q, uint64_t nb)
 }
 
 static void
-mode_leave_relay(struct virtio_vdpa_queue *q)
+mode_leave_relay(struct virtio_vdpa_queue *q, bool keep)
 {
 	struct virtio_vdpa_relay *relay = q->relay;
 	struct virtio_vdpa_relay_stats stats;
 
-	q->base = virtio_vdpa_relay_quiesce(relay);
+	q->base = keep ? virtio_vdpa_relay_quiesce(relay) : virtio_vdpa_relay_give_up(relay);
 	virtio_vdpa_relay_stats_get(relay, &stats);
 	mode_count_holes(q, stats.holes);
 	if (virtio_vdpa_relay_need_call(relay))
@@ -185,7 +194,7 @@ virtio_vdpa_queue_finish(struct virtio_vdpa_queue *q)
 {
 	switch (virtio_vdpa_queue_mode(q)) {
 	case VIRTIO_VDPA_RELAY:
-		mode_leave_relay(q);
+		mode_leave_relay(q, true);
 		break;
 	case VIRTIO_VDPA_DIRECT:
 		mode_leave_direct(q);
@@ -195,6 +204,20 @@ virtio_vdpa_queue_finish(struct virtio_vdpa_queue *q)
 	}
 	mode_set(q, VIRTIO_VDPA_OFF);
 	return q->base;
+}
+
+int
+virtio_vdpa_mode_direct(struct virtio_vdpa_queue *q, const struct virtio_vdpa_deadline *d)
+{
+	int ret;
+
+	ret = virtio_vdpa_ring_reset(q, d);
+	if (ret != 0)
+		return ret;
+	mode_leave_relay(q, false);
+	mode_set(q, VIRTIO_VDPA_DIRECT);
+	ret = virtio_vdpa_queue_program(q);
+	return ret != 0 ? ret : virtio_vdpa_irq_bind(q);
 }
 
 /* Direct -> relay for one queue that the function can give up alone. */
@@ -231,8 +254,16 @@ log_switch_all(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 		ret = mode_relay(q, base);
 	}
 	if (ret == 0)
-		ret = virtio_vdpa_start(dev);
+		ret = virtio_vdpa_start(dev, virtio_vdpa_deadline_left_us(d));
 	return ret != 0 ? ret : virtio_vdpa_irq_bind_all(dev);
+}
+
+/* A queue that is tracked stays where it is tracked; else it is on its way back to direct. */
+static void
+mode_log(struct virtio_vdpa_queue *q, bool on)
+{
+	virtio_vdpa_relay_set_log(q->relay, on);
+	virtio_vdpa_relay_hold(q->relay, !on && virtio_vdpa_can_return(q->dev));
 }
 
 /* Queues parked, log_on set. */
@@ -246,7 +277,7 @@ log_switch(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 	for (i = 0; i < dev->nb_queues; i++) {
 		q = &dev->queue[i];
 		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY)
-			virtio_vdpa_relay_set_log(q->relay, true);
+			mode_log(q, true);
 		else if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT && ret == 0)
 			ret = log_switch_queue(q, d);
 	}
@@ -256,41 +287,78 @@ log_switch(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 	return log_switch_all(dev, d);
 }
 
+static int
+log_switch_parked(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
+{
+	uint16_t i;
+	int ret;
+
+	ret = virtio_vdpa_park_all(dev, virtio_vdpa_deadline_left_us(d));
+	atomic_store(&dev->log_on, true);
+	if (ret != 0)
+		return ret;
+	ret = log_switch(dev, d);
+	virtio_vdpa_release_all(dev);
+	for (i = 0; i < dev->nb_queues; i++)
+		virtio_vdpa_nudge(&dev->queue[i]);
+	return ret;
+}
+
 int
 virtio_vdpa_log_start(struct virtio_vdpa *dev)
 {
 	struct virtio_vdpa_deadline d = virtio_vdpa_deadline_start(dev, "log-on");
 	uint64_t took;
-	uint16_t i;
 	int ret;
 
 	virtio_vdpa_event(dev, d.phase, "begin", 0, 0);
 	virtio_vdpa_log_attach(dev);
-	ret = virtio_vdpa_park_all(dev, virtio_vdpa_deadline_left_us(&d));
-	atomic_store(&dev->log_on, true);
-	if (ret == 0) {
-		ret = log_switch(dev, &d);
-		virtio_vdpa_release_all(dev);
-		for (i = 0; i < dev->nb_queues; i++)
-			virtio_vdpa_nudge(&dev->queue[i]);
-	}
+	ret = log_switch_parked(dev, &d);
 	took = virtio_vdpa_now_us() - d.begin_us;
 	virtio_vdpa_gauge(dev, VIRTIO_VDPA_LOG_ON_US, took);
-	if (ret != 0) {
-		VDPA_LOG(ERR, dev, "log-on: cannot track what the function writes: %s",
-			strerror(-ret));
-		virtio_vdpa_mem_mark_all(dev, d.phase);
-	} else if (took > (uint64_t)dev->args.stop_budget_ms * 1000) {
+	if (took > (uint64_t)dev->args.stop_budget_ms * 1000) {
 		virtio_vdpa_count(dev, VIRTIO_VDPA_BUDGET_OVERRUNS, 1);
 		VDPA_LOG(WARNING, dev, "log-on took %" PRIu64 " us, budget %" PRIu32 " ms", took,
 			dev->args.stop_budget_ms);
+		virtio_vdpa_mem_mark_all(dev, d.phase);
+	}
+	if (ret != 0) {
+		VDPA_LOG(ERR, dev, "log-on: cannot track what the function writes yet: %s",
+			strerror(-ret));
+		dev->late = true;
+		virtio_vdpa_switcher_wake(dev->switcher);
+	}
+	virtio_vdpa_event(dev, d.phase, "end", 0, ret);
+	return ret;
+}
+
+/*
+ * What the vhost thread could not wait for. What the function wrote until now is in no log, so
+ * everything is dirty once when it is done.
+ */
+int
+virtio_vdpa_log_late(struct virtio_vdpa *dev)
+{
+	struct virtio_vdpa_deadline d = virtio_vdpa_deadline_start(dev, "log-on late");
+	int ret;
+
+	if (!dev->late || !atomic_load(&dev->configured) || atomic_load(&dev->lost)) {
+		dev->late = false;
+		return 0;
+	}
+	ret = log_switch_parked(dev, &d);
+	if (ret == 0) {
+		dev->late = false;
 		virtio_vdpa_mem_mark_all(dev, d.phase);
 	}
 	virtio_vdpa_event(dev, d.phase, "end", 0, ret);
 	return ret;
 }
 
-/* Queues stay relayed: a function can go back to the guest's ring only where index 0 comes by. */
+/*
+ * A function can go back to the guest's ring only where index 0 comes by: with ring reset, relays
+ * are held there, and the switcher does it.
+ */
 void
 virtio_vdpa_log_stop(struct virtio_vdpa *dev)
 {
@@ -302,7 +370,7 @@ virtio_vdpa_log_stop(struct virtio_vdpa *dev)
 		for (i = 0; i < dev->nb_queues; i++) {
 			q = &dev->queue[i];
 			if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY)
-				virtio_vdpa_relay_set_log(q->relay, false);
+				mode_log(q, false);
 		}
 		virtio_vdpa_release_all(dev);
 	}

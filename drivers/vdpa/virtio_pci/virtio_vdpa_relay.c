@@ -299,9 +299,32 @@ virtio_vdpa_relay_wake(struct virtio_vdpa_relay *r)
 	device_quiet(r, true);
 }
 
+void
+virtio_vdpa_relay_hold(struct virtio_vdpa_relay *r, bool on)
+{
+	r->hold = on && !r->packed;
+}
+
+enum virtio_vdpa_relay_held
+virtio_vdpa_relay_held(const struct virtio_vdpa_relay *r)
+{
+	if (!r->hold || r->next_avail != 0)
+		return VIRTIO_VDPA_RELAY_PASSING;
+	return r->count == 0 ? VIRTIO_VDPA_RELAY_DRAINED : VIRTIO_VDPA_RELAY_HELD;
+}
+
+uint32_t
+virtio_vdpa_relay_to_wrap(const struct virtio_vdpa_relay *r)
+{
+	return r->packed ? 0 : (uint16_t)-atomic_load_explicit(
+		(const _Atomic uint16_t *)&r->next_avail, memory_order_relaxed);
+}
+
 static bool
 guest_pending(const struct virtio_vdpa_relay *r)
 {
+	if (r->hold && r->next_avail == 0)
+		return false;
 	return r->packed ? relay_packed_pending(r) :
 		lm_vring_load_relaxed(&r->avail->idx) != r->next_avail;
 }

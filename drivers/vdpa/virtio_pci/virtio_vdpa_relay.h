@@ -108,6 +108,20 @@ void virtio_vdpa_relay_wake(struct virtio_vdpa_relay *r);
 void virtio_vdpa_relay_set_log(struct virtio_vdpa_relay *r, bool on);
 
 /**
+ * Split rings: take nothing beyond index 0 modulo 65536, where a function that starts at 0 can have
+ * the guest's own ring. Packed rings: does nothing.
+ */
+void virtio_vdpa_relay_hold(struct virtio_vdpa_relay *r, bool on);
+enum virtio_vdpa_relay_held {
+	VIRTIO_VDPA_RELAY_PASSING,  /* index 0 is not reached, or no stop there */
+	VIRTIO_VDPA_RELAY_HELD,     /* it is; the device still has chains from before */
+	VIRTIO_VDPA_RELAY_DRAINED,  /* it has none */
+};
+enum virtio_vdpa_relay_held virtio_vdpa_relay_held(const struct virtio_vdpa_relay *r);
+/** Chains to go to index 0; 0 for packed rings. Any thread. */
+uint32_t virtio_vdpa_relay_to_wrap(const struct virtio_vdpa_relay *r);
+
+/**
  * Put one readable buffer of the driver's own on the device's ring (announcements); its
  * completion is not shown to the guest. -ENOSPC when the ring is full, -EBUSY while the last one
  * is still outstanding.
@@ -123,6 +137,12 @@ int virtio_vdpa_relay_inject(struct virtio_vdpa_relay *r, uint64_t iova, uint32_
  * the wrap counter in bit 15, as vhost-user has it.
  */
 uint16_t virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r);
+
+/**
+ * As virtio_vdpa_relay_quiesce(), but what the device still had goes back unused, too (length 0,
+ * stats.holes), so that nothing is outstanding.
+ */
+uint16_t virtio_vdpa_relay_give_up(struct virtio_vdpa_relay *r);
 
 enum virtio_vdpa_relay_error virtio_vdpa_relay_error(const struct virtio_vdpa_relay *r);
 /** Chains the device holds. */
@@ -142,7 +162,7 @@ struct virtio_vdpa_relay_stats {
 	uint64_t out_of_order;    /* completions that had to wait for an older one */
 	uint64_t full;            /* bursts cut because the shadow ring or table pool was full */
 	uint64_t injected;
-	uint64_t holes;           /* chains given back unused, because a later one was used */
+	uint64_t holes;           /* chains given back unused: a later one was, or none were kept */
 };
 void virtio_vdpa_relay_stats_get(const struct virtio_vdpa_relay *r,
 		struct virtio_vdpa_relay_stats *stats);

@@ -109,6 +109,8 @@ split_take(struct virtio_vdpa_relay *r, unsigned int budget)
 	pending = ahead - taken;
 	if (pending > budget)
 		pending = budget;
+	if (r->hold && pending > (uint16_t)-r->next_avail)
+		pending = (uint16_t)-r->next_avail;
 	n = take_run(r, pending);
 	while (n < pending && take_one(r)) {
 		n++;

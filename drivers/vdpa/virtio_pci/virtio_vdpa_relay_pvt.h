@@ -68,6 +68,7 @@ struct virtio_vdpa_relay {
 	bool in_order;
 	bool log_full;
 	bool log_on;
+	bool hold;             /* take nothing beyond index 0 */
 	bool stopped;
 	bool blocked;          /* the last avail burst found no room */
 	bool inject_busy;

@@ -286,20 +286,30 @@ virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 	return g.entries;
 }
 
-/* Up to the last chain that the device gave back; those before it that it kept get length 0. */
-static void
-close_holes(struct virtio_vdpa_relay *r)
+/* Chains up to the last one that the guest must have back. */
+static uint32_t
+count_used(struct virtio_vdpa_relay *r)
 {
-	struct giving g = { .r = r, .used = r->guest_used, .wrap = r->used_wrap };
 	uint32_t i, keep = 0;
-	struct relay_entry *e;
+	const struct relay_entry *e;
 
 	for (i = 0; i < r->count; i++) {
 		e = relay_entry_at(r, r->first + i);
 		if (e->used && !e->internal)
 			keep = i + 1;
 	}
-	for (i = 0; i < keep; i++) {
+	return keep;
+}
+
+/* The oldest nb go back; those that the device kept get length 0. */
+static void
+close_holes(struct virtio_vdpa_relay *r, uint32_t nb)
+{
+	struct giving g = { .r = r, .used = r->guest_used, .wrap = r->used_wrap };
+	struct relay_entry *e;
+	uint32_t i;
+
+	for (i = 0; i < nb; i++) {
 		e = relay_entry_at(r, r->first + i);
 		if (e->used)
 			continue;
@@ -311,7 +321,7 @@ close_holes(struct virtio_vdpa_relay *r)
 		r->slot_entry[e->slot] = RELAY_NO_ENTRY;
 		r->nb_unused--;
 	}
-	giving_used(&g, keep);
+	giving_used(&g, nb);
 	giving_end(&g);
 }
 
@@ -345,15 +355,15 @@ log_ring(struct virtio_vdpa_relay *r)
 		relay_log_used(r, 0, lm_vring_used_bytes(r->size));
 }
 
-uint16_t
-virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
+static uint16_t
+quiesce(struct virtio_vdpa_relay *r, bool keep_none)
 {
 	struct relay_entry *e;
 	uint32_t i;
 
 	if (!r->stopped) {
 		absorb(r, 0);
-		close_holes(r);
+		close_holes(r, keep_none ? r->count : count_used(r));
 		unsuppress_guest(r);
 		for (i = 0; r->log_on && i < r->count; i++) {
 			e = relay_entry_at(r, r->first + i);
@@ -369,4 +379,16 @@ virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
 	if (r->packed && r->used_wrap)
 		return (uint16_t)(r->guest_used | LM_VRING_MAX_SIZE);
 	return r->guest_used;
+}
+
+uint16_t
+virtio_vdpa_relay_quiesce(struct virtio_vdpa_relay *r)
+{
+	return quiesce(r, false);
+}
+
+uint16_t
+virtio_vdpa_relay_give_up(struct virtio_vdpa_relay *r)
+{
+	return quiesce(r, true);
 }

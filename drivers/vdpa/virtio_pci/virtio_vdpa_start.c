@@ -58,7 +58,7 @@ virtio_vdpa_driver_features(const struct virtio_vdpa *dev, uint64_t negotiated)
 }
 
 static int
-start_negotiate(struct virtio_vdpa *dev)
+start_negotiate(struct virtio_vdpa *dev, uint64_t reset_timeout_us)
 {
 	uint64_t features;
 	int ret;
@@ -72,7 +72,7 @@ start_negotiate(struct virtio_vdpa *dev)
 		return -EPROTO;
 	}
 	features = virtio_vdpa_driver_features(dev, features);
-	ret = lm_virtio_reset(dev->virtio, 5000000);
+	ret = virtio_vdpa_reset(dev, reset_timeout_us);
 	if (ret != 0) {
 		VDPA_LOG(ERR, dev, "configure: the function does not finish its reset: %s",
 			strerror(-ret));
@@ -123,12 +123,12 @@ virtio_vdpa_queue_program(struct virtio_vdpa_queue *q)
 }
 
 int
-virtio_vdpa_start(struct virtio_vdpa *dev)
+virtio_vdpa_start(struct virtio_vdpa *dev, uint64_t reset_timeout_us)
 {
 	uint16_t i;
 	int ret;
 
-	ret = start_negotiate(dev);
+	ret = start_negotiate(dev, reset_timeout_us);
 	if (ret == 0)
 		virtio_vdpa_event(dev, "configure", "negotiated", 0, 0);
 	for (i = 0; i < dev->nb_queues && ret == 0; i++)

@@ -69,6 +69,18 @@ virtio_vdpa_queue_stats(struct virtio_vdpa_queue *q, struct virtio_vdpa_relay_st
 	rte_spinlock_unlock(&q->stat_lock);
 }
 
+uint32_t
+virtio_vdpa_queue_to_wrap(struct virtio_vdpa_queue *q)
+{
+	uint32_t n = 0;
+
+	rte_spinlock_lock(&q->stat_lock);
+	if (q->relay != NULL && virtio_vdpa_can_return(q->dev))
+		n = virtio_vdpa_relay_to_wrap(q->relay);
+	rte_spinlock_unlock(&q->stat_lock);
+	return n;
+}
+
 void
 virtio_vdpa_queue_stats_keep(struct virtio_vdpa_queue *q)
 {

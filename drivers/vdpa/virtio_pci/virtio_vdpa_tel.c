@@ -29,6 +29,8 @@ static const char * const counter_names[VIRTIO_VDPA_COUNTERS] = {
 	[VIRTIO_VDPA_MQ_PAIRS] = "mq_pairs",
 	[VIRTIO_VDPA_CVQ_ERRORS] = "cvq_errors",
 	[VIRTIO_VDPA_SLEEPS] = "sleeps",
+	[VIRTIO_VDPA_WRAPS] = "wraps",
+	[VIRTIO_VDPA_WRAP_US] = "wrap_us",
 };
 
 struct figures {
@@ -70,6 +72,7 @@ tel_queue(struct figures *f, struct virtio_vdpa_queue *q)
 	figure(f, atomic_load(&q->kicks_forwarded), "q%u_kicks_forwarded", q->index);
 	figure(f, atomic_load(&q->switches), "q%u_switches", q->index);
 	figure(f, s.holes, "q%u_holes", q->index);
+	figure(f, virtio_vdpa_queue_to_wrap(q), "q%u_to_wrap", q->index);
 	figure(f, atomic_load(&q->errors), "q%u_errors", q->index);
 }
 
@@ -167,7 +170,9 @@ tel_info(void *ctx, struct lm_text *out, unsigned int max)
 	for (i = 0; i < dev->nb_queues; i++) {
 		q = &dev->queue[i];
 		snprintf(name, sizeof(name), "queue%u", i);
-		text(&t, name, "%s%s%s", virtio_vdpa_mode_name(virtio_vdpa_queue_mode(q)),
+		text(&t, name, "%s%s%s%s", virtio_vdpa_mode_name(virtio_vdpa_queue_mode(q)),
+			virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY &&
+				!virtio_vdpa_can_return(dev) ? "-permanent" : "",
 			atomic_load(&q->error) != 0 ? ", stopped: " : "",
 			atomic_load(&q->error) != 0 ?
 				virtio_vdpa_relay_strerror(atomic_load(&q->error)) : "");

@@ -85,11 +85,20 @@ worker_first(struct virtio_vdpa_queue *q, bool *awaited, const char *what)
 	virtio_vdpa_event(q->dev, "first", event, 0, 0);
 }
 
+/* The relay has come to index 0, or has been emptied there: the switcher's turn. */
+static void
+worker_held(struct virtio_vdpa_queue *q, enum virtio_vdpa_relay_held held)
+{
+	atomic_store_explicit(&q->held, (uint8_t)held, memory_order_release);
+	virtio_vdpa_switcher_wake(q->dev->switcher);
+}
+
 /* Inside the guard. @return chains moved. */
 static unsigned int
 worker_relay(struct virtio_vdpa_queue *q)
 {
 	struct virtio_vdpa_relay *relay = q->relay;
+	enum virtio_vdpa_relay_held held;
 	unsigned int n;
 
 	if (q->asleep) {
@@ -105,6 +114,9 @@ worker_relay(struct virtio_vdpa_queue *q)
 		virtio_vdpa_call(q);
 	if (virtio_vdpa_relay_need_kick(relay))
 		lm_virtio_notify(q->dev->virtio, q->index);
+	held = virtio_vdpa_relay_held(relay);
+	if (unlikely(held != atomic_load_explicit(&q->held, memory_order_relaxed)))
+		worker_held(q, held);
 	if (unlikely(virtio_vdpa_relay_error(relay) != VIRTIO_VDPA_RELAY_OK))
 		worker_broken(q, virtio_vdpa_relay_error(relay));
 	if (unlikely(virtio_vdpa_relay_disordered(relay)) && !q->disordered)
