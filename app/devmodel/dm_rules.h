@@ -70,7 +70,7 @@
 	X(TX_SHORT, "tx_short", "5.1.6.2: a packet has its header and an Ethernet header") \
 	X(TX_OFFLOAD, "tx_offload", "5.1.6.2.1: offloads are asked for only when negotiated") \
 	X(TX_HEADER, "tx_header", \
-		"5.1.6.2.1: the header's places and sizes fit the frame, what is reserved is 0") \
+		"5.1.6.2.1: the header's places and sizes fit the frame, other flags are 0") \
 	X(TX_OVER_MTU, "tx_over_mtu", "5.1.4.2: packets do not exceed a negotiated MTU") \
 	X(CTRL_LAYOUT, "ctrl_layout", \
 		"5.1.6.5: class, command and data, then the acknowledgement") \

@@ -104,13 +104,10 @@ dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue
 		return 1 + DM_NET_TX_SHORT;
 	}
 	dm_net_chain_read(chain, 0, (uint8_t *)hdr, sizeof(*hdr));
-	/* Linux leaves num_buffers unwritten without MRG_RXBUF. */
-	if ((hdr->flags & ~LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 || (hdr->num_buffers != 0 &&
-			dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_MRG_RXBUF)))
-		dm_rule_broken(net->host->rules, DM_RULE_TX_HEADER, "flags 0x%x, num_buffers %u",
-				hdr->flags, hdr->num_buffers);
+	if ((hdr->flags & ~LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
+		dm_rule_broken(net->host->rules, DM_RULE_TX_HEADER, "flags 0x%x", hdr->flags);
 	hdr->flags &= LM_VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	hdr->num_buffers = 0;
+	hdr->num_buffers = 0; /* should be already: neither Linux nor DPDK always writes it */
 	ret = dm_net_tx_check_length(net, chain->read_bytes - DM_NET_HDR_BYTES,
 			hdr->gso_type != LM_VIRTIO_NET_HDR_GSO_NONE);
 	if (ret != 0 || !dm_net_unfinished(hdr))
