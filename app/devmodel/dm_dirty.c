@@ -39,6 +39,24 @@ dm_dirty_grow(struct dm_dirty *d)
 }
 
 int
+dm_dirty_ranges_check(const struct lm_vu_range *ranges, uint32_t nb_ranges,
+		uint64_t page_size_bytes)
+{
+	uint32_t i;
+
+	if (page_size_bytes < DM_DIRTY_PAGE_BYTES || (page_size_bytes & (page_size_bytes - 1)) != 0)
+		return -EINVAL;
+	for (i = 0; i < nb_ranges; i++) {
+		if (ranges[i].length_bytes == 0 ||
+				(ranges[i].iova | ranges[i].length_bytes) % page_size_bytes != 0)
+			return -EINVAL;
+		if (ranges[i].iova + (ranges[i].length_bytes - 1) < ranges[i].iova)
+			return -EOVERFLOW;
+	}
+	return 0;
+}
+
+int
 dm_dirty_start(struct dm_dirty *d, const struct lm_vu_range *ranges, uint32_t nb_ranges,
 		uint64_t *page_size_bytes)
 {

@@ -46,7 +46,13 @@ struct dm_dirty {
 	uint64_t reports;
 };
 
-/** @return 0; -EINVAL: it runs; -E2BIG; -ENOMEM. */
+/**
+ * What the vfio-user server checks before a device hears of it: a page size of 4096 or more, ranges
+ * aligned to it. @return 0; -EINVAL; -EOVERFLOW
+ */
+int dm_dirty_ranges_check(const struct lm_vu_range *ranges, uint32_t nb_ranges,
+		uint64_t page_size_bytes);
+/** Ranges as checked above. @return 0; -EINVAL: it runs; -E2BIG; -ENOMEM. */
 int dm_dirty_start(struct dm_dirty *d, const struct lm_vu_range *ranges, uint32_t nb_ranges,
 		uint64_t *page_size_bytes);
 /** @return 0; -EINVAL: it does not run. */

@@ -221,9 +221,9 @@ dm_ex_describe(struct dm_ex *ex, struct dm_device *device)
 
 	memset(device, 0, sizeof(*device));
 	ex->ops = dm_ex_device_ops;
-	if (ex->conf.mig_flags != 0)
+	if (ex->conf.mig_flags != 0 && !ex->conf.by_pf)
 		ex->ops.mig = ex->conf.strict ? &dm_ex_strict_mig_ops : &dm_ex_mig_ops;
-	if (ex->conf.has_log)
+	if (ex->conf.has_log && !ex->conf.by_pf)
 		ex->ops.log = &dm_ex_log_ops;
 	device->name = "exerciser";
 	device->ops = &ex->ops;

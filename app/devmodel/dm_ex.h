@@ -24,6 +24,7 @@ struct dm_ex_conf {
 	uint64_t compat;       /* a state loads only where it is the same */
 	uint32_t initial_percent; /* of the state that counts as initial in pre-copy */
 	bool has_log;
+	bool by_pf;            /* a VF: its PF commands its migration */
 	bool strict;           /* a libvfio-user device: mig_flags 5, whole mappings */
 	struct dm_dirty_conf log;
 };

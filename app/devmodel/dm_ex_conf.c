@@ -105,6 +105,12 @@ dm_ex_set_strict(struct dm_ex_conf *conf, const char *text)
 }
 
 static int
+dm_ex_set_pf(struct dm_ex_conf *conf, const char *text)
+{
+	return dm_ex_set_bool(text, &conf->by_pf);
+}
+
+static int
 dm_ex_set_log(struct dm_ex_conf *conf, const char *text)
 {
 	return dm_ex_set_bool(text, &conf->has_log);
@@ -184,6 +190,7 @@ dm_ex_conf_parse(struct dm_ex_conf *conf, const char *option)
 		int (*set)(struct dm_ex_conf *conf, const char *text);
 	} keys[] = {
 		{ "caps", dm_ex_set_caps },
+		{ "pf", dm_ex_set_pf },
 		{ "strict", dm_ex_set_strict },
 		{ "state", dm_ex_set_state },
 		{ "initial", dm_ex_set_initial },
@@ -209,5 +216,7 @@ dm_ex_conf_check(const struct dm_ex_conf *conf)
 {
 	const struct dm_dirty_conf *log = &conf->log;
 
+	if (conf->by_pf && (conf->strict || conf->mig_flags == 0))
+		return -EINVAL;
 	return log->max_page_bytes != 0 && log->min_page_bytes > log->max_page_bytes ? -EINVAL : 0;
 }

@@ -2,7 +2,7 @@
 
 /* Exercisers on the command line. */
 
-#include "dm_ex.h"
+#include "dm_ex_pf.h"
 #include "dm_type.h"
 
 static int
@@ -15,7 +15,9 @@ dm_type_ex_conf(const struct dm_args *args, struct dm_ex_conf *conf)
 		if (dm_ex_conf_parse(conf, args->options[i]) != 0)
 			return dm_args_bad("option", args->options[i]);
 	if (dm_ex_conf_check(conf) != 0)
-		return dm_args_bad("option", "log-page-min");
+		return dm_args_bad("option", "all of them together");
+	if (conf->by_pf && args->nb_sockets < 2)
+		return dm_args_bad("socket", "one, where a PF and its VFs need two");
 	return 0;
 }
 
@@ -27,19 +29,25 @@ dm_type_ex_check(const struct dm_args *args)
 	return dm_type_ex_conf(args, &conf);
 }
 
+/* With a PF the first function is that; it needs its VFs first. */
 static int
 dm_type_ex_create(const struct dm_args *args, struct dm_wire *const *wires,
 		struct dm_function *functions)
 {
+	struct dm_ex *vfs[DM_MAX_FUNCTIONS];
 	struct dm_ex_conf conf;
 	int ret = dm_type_ex_conf(args, &conf);
-	uint32_t i;
+	uint32_t first = conf.by_pf ? 1 : 0, i;
 
 	(void)wires;
-	for (i = 0; i < args->nb_sockets && ret == 0; i++, conf.seed++) {
+	for (i = first; i < args->nb_sockets && ret == 0; i++, conf.seed++) {
 		conf.host = &functions[i].host;
 		ret = dm_ex_create(&conf, &functions[i].device);
+		vfs[i - first] = functions[i].device.dev;
 	}
+	if (ret == 0 && conf.by_pf)
+		ret = dm_ex_pf_create(&functions[0].host, vfs, args->nb_sockets - 1,
+				&functions[0].device);
 	return ret;
 }
 

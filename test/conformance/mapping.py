@@ -39,7 +39,13 @@ EXCERPTS = {
 }
 
 # Format headers of formats that are ours alone.
-OWN_HEADERS = {"app/devmodel/dm_frame_if.h": "frames that our traffic generator checks"}
+EXERCISER = "drivers/common/exerciser/exerciser_"
+OWN_HEADERS = {
+    "app/devmodel/dm_frame_if.h": "frames that our traffic generator checks",
+    EXERCISER + "if.h": "a device of ours, for tests",
+    EXERCISER + "admin_if.h": "its PF",
+    EXERCISER + "state_if.h": "its state stream",
+}
 
 KERNEL_INCLUDES = (
     "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/fs.h", "linux/if_ether.h",

@@ -419,6 +419,72 @@ def test_peers(model: Callable[..., Model]) -> None:
     assert one.stats(1)["violation_list"] == {"ex_peer": right.get(ex.PEER_LATE)}
 
 
+def test_pf_commands_its_vfs(model: Callable[..., Model]) -> None:
+    """Catches: a command whose layout both C halves have wrong, and one that is taken on trust."""
+    one = model("pf=1", f"state={ex.BLOCK}", "log-align=64", functions=3)
+    pf = ex.Pf(one.paths[0])
+    one.stack.callback(pf.close)
+    source, target = one.open(1), one.open(2)
+    with pytest.raises(OSError, match=ex.refused(errno.ENOTTY)):
+        source.flags()
+    assert int.from_bytes(pf.vfu.read(0, 8, 8), "little") == 2
+    caps, state, arc, info, read, write, log_start, log_report, log_stop, reset = range(1, 11)
+    assert pf.ask(caps, 0) == (7, 1, 64, 0)
+
+    source.start(setup())
+    steps_reach(source, 300)
+    pf.put(struct.pack("<4Q", *RAM[0], *RAM[1]))
+    assert pf.ask(log_start, 0, ex.PAGE, data=32)[0] == ex.PAGE
+    steps_reach(source, 900)
+    for place in (ex.RUNNING_P2P, ex.STOP, ex.STOP_COPY):
+        pf.ask(arc, 0, pf.ask(state, 0)[0], place)
+    pf.put(bytes(24))
+    pf.ask(log_report, 0, *RAM[0], ex.PAGE, data=24)
+    assert int.from_bytes(pf.data(24), "little") == (1 << LOW_PAGES) - 1
+    for iova, memory in source.memory.items():
+        target.memory[iova].map[:] = memory.map[:]
+    for place in (ex.RUNNING_P2P, ex.STOP, ex.RESUMING):
+        pf.ask(arc, 1, pf.ask(state, 1)[0], place)
+    left = pf.ask(info, 0)[2]
+    while count := pf.ask(read, 0, data=30000)[0]:
+        left -= count
+        pf.ask(write, 1, data=count)
+    assert left == 0
+    pf.ask(arc, 1, ex.RESUMING, ex.STOP)
+    target.assert_sound()
+    pf.ask(log_stop, 0)
+    pf.ask(reset, 0)
+    assert pf.ask(state, 0)[0] == ex.RUNNING
+
+    bad: list[tuple[int, ...]] = [(0, 0), (11, 0), (99, 0), (state, 2), (state, 0xffffffff),
+                                  (arc, 0, ex.RUNNING, ex.STOP), (arc, 0, ex.STOP, ex.RUNNING),
+                                  (arc, 0, ex.RUNNING, 8), (arc, 0, ex.RUNNING, 0),
+                                  (log_report, 0, LOW, ex.PAGE, 0), (log_start, 0, 4095)]
+    for command in bad:
+        with pytest.raises(OSError, match=ex.EINVAL):
+            pf.ask(*command)
+    for size in ((1 << 20) + 1, 0xffffffff):
+        with pytest.raises(OSError, match=ex.EINVAL):
+            pf.ask(read, 0, data=size)
+
+    # One command a VF at a time, others meanwhile; nothing is written for a PF that was reset.
+    one.fault("hang@*-*", 1)
+    pf.post(arc, 0, ex.RUNNING, ex.RUNNING_P2P, at=512)
+    assert pf.done(512) is None
+    with pytest.raises(OSError, match=ex.refused(errno.EBUSY)):
+        pf.ask(state, 0)
+    assert pf.ask(state, 1)[0] == ex.STOP
+    pf.vfu.ask(Command.RESET)
+    pf.vfu.write(7, 4, struct.pack("<H", 6))
+    one.control.request("release", function=1)
+    assert pf.ask(state, 0)[0] == ex.RUNNING
+    assert pf.done(512) is None
+    for place in (0, 1, pf.AREA + 8, pf.AREA + 0x200000 - 64, 1 << 60):
+        pf.vfu.write(0, 0x10, struct.pack("<Q", place))
+    stats = one.stats(0)
+    assert stats["lost"] == 5 and stats["violation_list"] == {"dma_unmapped": 5}
+
+
 def test_log_like_pds(model: Callable[..., Model]) -> None:
     """Catches: a report across ranges or off the 64-page grid that is answered."""
     one = model("log-align=64", "log-ranges=1")

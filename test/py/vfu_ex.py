@@ -265,6 +265,49 @@ class Exerciser:
             self.check_operations()
 
 
+class Pf:
+    """The PF, by exerciser_admin_if.h."""
+
+    AREA, DATA = 0x200000, 0x1000
+
+    def __init__(self, path: os.PathLike[str] | str) -> None:
+        self.vfu = vfu.Client(path)
+        self.memory = Memory(0x200000)
+        self.vfu.dma_map(self.AREA, 0x200000, fd=self.memory.fd)
+        self.vfu.write(7, 4, struct.pack("<H", 6))
+
+    def close(self) -> None:
+        self.vfu.close()
+        self.memory.close()
+
+    def post(self, opcode: int, vf: int, *arguments: int, data: int = 0, at: int = 0) -> None:
+        """Ring for a command in slot at; its data is in the one buffer that there is."""
+        ins = (*arguments, 0, 0, 0)[:3]
+        self.memory.map[at:at + 128] = struct.pack("<II3QQII", opcode, vf, *ins, self.AREA +
+                                                   self.DATA, data, 0).ljust(128, b"\0")
+        self.vfu.write(0, 0x10, struct.pack("<Q", self.AREA + at))
+
+    def done(self, at: int = 0) -> tuple[int, tuple[int, ...]] | None:
+        """errno and results, or nothing yet."""
+        *outs, error, is_done = struct.unpack_from("<4QII", self.memory.map, at + 48)
+        return (error, tuple(outs)) if is_done else None
+
+    def ask(self, opcode: int, vf: int, *arguments: int, data: int = 0) -> tuple[int, ...]:
+        """A command that is answered at once."""
+        self.post(opcode, vf, *arguments, data=data)
+        answer = self.done()
+        assert answer is not None
+        if answer[0]:
+            raise OSError(answer[0], os.strerror(answer[0]))
+        return answer[1]
+
+    def data(self, size: int) -> bytes:
+        return self.memory.map[self.DATA:self.DATA + size]
+
+    def put(self, data: bytes) -> None:
+        self.memory.map[self.DATA:self.DATA + len(data)] = data
+
+
 @contextmanager
 def exerciser(path: os.PathLike[str] | str) -> Iterator[Exerciser]:
     device = Exerciser(path)
