@@ -116,6 +116,13 @@ int lm_group_go(struct lm_group *group, enum lm_state to);
  * -ENODEV: it is lost
  */
 int lm_group_recover(struct lm_group *group);
+/**
+ * Reset every member: what they hold is gone, and they run empty. For a destination that gives up,
+ * which must not run what it has loaded.
+ *
+ * @return 0; else the error of the first that was not reset, -ENODEV: it is lost
+ */
+int lm_group_reset(struct lm_group *group);
 
 /**
  * Call fn for every member, on its thread, lanes respected. For reading and writing state streams,

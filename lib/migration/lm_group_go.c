@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -388,6 +389,15 @@ lm_group_recover(struct lm_group *g)
 		if (!atomic_load(&m->lost) && m->work.at == LM_STATE_RUNNING)
 			m->result.error = 0;
 	}
+	return lm_group_verdict(g);
+}
+
+int
+lm_group_reset(struct lm_group *g)
+{
+	find_again(g);
+	clear(g);
+	reset_those_at(g, UINT_MAX);
 	return lm_group_verdict(g);
 }
 

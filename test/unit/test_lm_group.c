@@ -522,6 +522,29 @@ test_recover_from_any_arc(void **state)
 	}
 }
 
+/* Breaks when a stopped device with a whole load in it is run instead. */
+static void
+test_reset_runs_nothing_loaded(void **state)
+{
+	struct rig r;
+	unsigned int i;
+
+	(void)state;
+	rig_open(&r, 2, F_ALL, false);
+	assert_int_equal(lm_group_go(r.g, LM_STATE_RESUMING), 0);
+	assert_int_equal(lm_group_go(r.g, LM_STATE_STOP), 0);
+	history.nb = 0;
+	assert_int_equal(lm_group_reset(r.g), 0);
+	assert_int_equal(history.nb, 0);
+	assert_all_at(&r, LM_STATE_RUNNING);
+	for (i = 0; i < r.nb; i++)
+		assert_int_equal(r.devs[i].resets, 1);
+	r.devs[1].reset_fails = true;
+	assert_int_equal(lm_group_reset(r.g), -EIO);
+	assert_int_equal(lm_group_result(r.g, 1)->outcome, LM_STATE_LOST);
+	rig_close(&r);
+}
+
 static void
 test_recover_says_what_it_cannot(void **state)
 {
@@ -774,6 +797,7 @@ main(void)
 		cmocka_unit_test(test_no_such_target),
 		cmocka_unit_test(test_failure_ends_the_phase),
 		cmocka_unit_test(test_recover_from_any_arc),
+		cmocka_unit_test(test_reset_runs_nothing_loaded),
 		cmocka_unit_test(test_recover_says_what_it_cannot),
 		cmocka_unit_test(test_late_member_is_lost_and_found),
 		cmocka_unit_test(test_destroy_with_a_late_member),
