@@ -13,7 +13,7 @@ SOURCES=/etc/apt/sources.list.d/dpdk-lm.sources
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 build_pkgs='gcc libc6-dev make meson ninja-build pkg-config python3 python3-pyelftools dpkg-dev
-	libdpdk-dev libjansson-dev libbsd-dev libxxhash-dev linux-libc-dev'
+	libdpdk-dev libjansson-dev libbsd-dev libxxhash-dev libzstd-dev linux-libc-dev'
 demo_pkgs='busybox-static cpio gzip xz-utils zstd kmod python3-matplotlib'
 test_pkgs='dpdk dpdk-dev libcmocka-dev python3-pytest python3-hypothesis valgrind
 	clang libclang-rt-14-dev'

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <string.h>
+
+#include "lm_converge.h"
+
+#define US_PER_S UINT64_C(1000000)
+/* A round is better or worse than the one before by a tenth, or it is the same. */
+#define SAME(a, b) ((a) <= (b) + (b) / 10 && (a) >= (b) - (b) / 10)
+
+void
+lm_converge_add(struct lm_converge *c, uint64_t remaining_bytes)
+{
+	if (c->nb == LM_CONVERGE_ROUNDS)
+		memmove(&c->remaining[0], &c->remaining[1],
+			(LM_CONVERGE_ROUNDS - 1) * sizeof(c->remaining[0]));
+	else
+		c->nb++;
+	c->remaining[c->nb - 1] = remaining_bytes;
+}
+
+enum lm_converge_verdict
+lm_converge_verdict(const struct lm_converge *c)
+{
+	uint64_t first, last;
+
+	if (c->nb < 3)
+		return LM_CONVERGE_UNKNOWN;
+	first = c->remaining[c->nb - 3];
+	last = c->remaining[c->nb - 1];
+	if (SAME(last, first))
+		return last == 0 ? LM_CONVERGE_CONVERGING : LM_CONVERGE_FLAT;
+	return last < first ? LM_CONVERGE_CONVERGING : LM_CONVERGE_DIVERGING;
+}
+
+static uint64_t
+time_of(uint64_t bytes, uint64_t bytes_per_s)
+{
+	if (bytes_per_s == 0)
+		return 0;
+	return (uint64_t)((double)bytes * (double)US_PER_S / (double)bytes_per_s);
+}
+
+/* What was measured the last time knows more than what arcs cost before. */
+static uint64_t
+known(const struct lm_calibration *c, enum lm_phase phase, uint64_t otherwise_us)
+{
+	return c != NULL && c->runs != 0 ? c->phase_us[phase] : otherwise_us;
+}
+
+uint64_t
+lm_predict_downtime(const struct lm_predict *in, struct lm_phase_report phases[LM_PHASE_NB])
+{
+	const struct lm_calibration *c = in->calibration;
+	uint64_t sum_us = 0, fixed_us;
+	unsigned int i;
+
+	fixed_us = c != NULL && c->runs != 0 ? c->fixed_us : in->rtt_us;
+	phases[LM_PHASE_QUIESCE].predicted_us = known(c, LM_PHASE_QUIESCE, 0);
+	phases[LM_PHASE_STOP].predicted_us = known(c, LM_PHASE_STOP,
+		in->source_arc_us * in->stop_arcs);
+	phases[LM_PHASE_HARVEST].predicted_us = in->harvest_us;
+	phases[LM_PHASE_TRANSFER].predicted_us = fixed_us +
+		time_of(in->ram_bytes + in->device_bytes, in->bytes_per_s);
+	phases[LM_PHASE_LOAD].predicted_us = known(c, LM_PHASE_LOAD, in->dest_arc_us);
+	phases[LM_PHASE_COMMIT].predicted_us = known(c, LM_PHASE_COMMIT, in->rtt_us);
+	phases[LM_PHASE_RESUME].predicted_us = known(c, LM_PHASE_RESUME,
+		in->dest_arc_us * in->resume_arcs);
+	for (i = LM_PHASE_QUIESCE; i <= LM_PHASE_RESUME; i++)
+		sum_us += phases[i].predicted_us;
+	return sum_us;
+}
+
+void
+lm_calibrate(struct lm_calibration *c, const struct lm_report *report, uint64_t bytes_per_s)
+{
+	const struct lm_phase_report *transfer = &report->phases[LM_PHASE_TRANSFER];
+	uint64_t fixed_us, wire_us = time_of(transfer->bytes, bytes_per_s);
+	unsigned int i;
+
+	for (i = LM_PHASE_QUIESCE; i <= LM_PHASE_RESUME; i++)
+		c->phase_us[i] = c->runs == 0 ? report->phases[i].measured_us :
+			(c->phase_us[i] + report->phases[i].measured_us) / 2;
+	fixed_us = transfer->measured_us > wire_us ? transfer->measured_us - wire_us : 0;
+	c->fixed_us = c->runs == 0 ? fixed_us : (c->fixed_us + fixed_us) / 2;
+	c->runs++;
+}

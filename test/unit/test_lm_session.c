@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Whole migrations between two sides in one process, of devices that are made up. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lm_converge.h"
+#include "mig_rig.h"
+
+#define F_SC LM_STATE_F_STOP_COPY
+#define F_P2P LM_STATE_F_P2P
+#define F_PRE LM_STATE_F_PRE_COPY
+#define F_ALL (F_SC | F_P2P | F_PRE)
+
+static const uint64_t flag_sets[] = { F_SC, F_SC | F_P2P, F_SC | F_PRE, F_ALL };
+
+static void
+assert_moved(struct rig *r)
+{
+	unsigned int i;
+
+	if (r->out_outcome != LM_OUTCOME_COMPLETED || r->in_outcome != LM_OUTCOME_COMPLETED)
+		print_error("source %s: %s\ndestination %s: %s\n", lm_outcome_name(r->out_outcome),
+			r->out_report.why, lm_outcome_name(r->in_outcome), r->in_report.why);
+	assert_int_equal(r->out_outcome, LM_OUTCOME_COMPLETED);
+	assert_int_equal(r->in_outcome, LM_OUTCOME_COMPLETED);
+	assert_int_equal(rig_compare(r), 0);
+	for (i = 0; i < r->nb; i++) {
+		assert_true(mig_fake_runs(&r->dst.fakes[i]));
+		assert_int_equal(r->src.fakes[i].state, LM_STATE_STOP);
+		assert_memory_equal(r->src.fakes[i].content, r->dst.fakes[i].content,
+			r->src.fakes[i].content_bytes);
+	}
+	assert_int_equal(mig_fake_twice, 0);
+}
+
+static void
+test_all_sets(void **state)
+{
+	struct lm_member_report m;
+	struct rig r;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		rig_open(&r, 1, flag_sets[i], 1 << 20);
+		rig_storm(&r, true);
+		rig_migrate(&r);
+		assert_moved(&r);
+		assert_true(r.out_report.ram.normal_pages >= RIG_PAGES / 3);
+		assert_true(r.out_report.ram.duplicate_pages > 0);
+		assert_true(r.out_report.device_bytes >= 1 << 20);
+		assert_int_equal(r.out_report.round_trips, 2);
+		assert_int_equal(lm_outgoing_member(r.out, 0, &m), 0);
+		assert_int_equal(m.bytes, r.out_report.device_bytes);
+		assert_true((flag_sets[i] & F_PRE) == 0 ? m.early_bytes == 0 : m.early_bytes > 0);
+		assert_true(m.downtime_calls > 0 && m.downtime_calls < m.calls);
+		assert_int_equal(lm_outgoing_member(r.out, 1, &m), -ENOENT);
+		rig_end(&r);
+		rig_close(&r);
+	}
+}
+
+/* Breaks when a member's state goes to another, or when one connection is taken for all. */
+static void
+test_many_devices(void **state)
+{
+	struct rig r;
+	unsigned int bulk;
+
+	(void)state;
+	for (bulk = 1; bulk <= 5; bulk += 2) {
+		rig_open(&r, RIG_DEVS, F_ALL, 300000);
+		r.bulk = bulk;
+		rig_storm(&r, true);
+		rig_migrate(&r);
+		assert_moved(&r);
+		rig_end(&r);
+		rig_close(&r);
+	}
+}
+
+static void
+test_zstd(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1000);
+	r.out_conf.zstd = true;
+	rig_migrate(&r);
+	assert_moved(&r);
+	assert_true(r.out_report.ram.compressed_bytes > 0);
+	assert_true(r.out_report.ram.transferred_bytes < r.out_report.ram.compressed_bytes / 4);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+/* The negative control: a device that does not tell what it wrote is caught by the comparison. */
+static void
+test_hidden_marks_are_seen(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	r.hide_marks = true;
+	r.src.fakes[0].arc_us = 20000;
+	rig_storm(&r, true);
+	rig_migrate(&r);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_COMPLETED);
+	assert_true(rig_compare(&r) > 0);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+/* Breaks when an acknowledgement of old initial data is taken for one of the new. */
+static void
+test_reinit(void **state)
+{
+	struct lm_member_report m;
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	r.src.fakes[0].reinit_at = 2;
+	rig_migrate(&r);
+	assert_moved(&r);
+	assert_int_equal(lm_outgoing_member(r.out, 0, &m), 0);
+	assert_int_equal(m.reinits, 1);
+	assert_true(m.early_bytes >= 2 * r.src.fakes[0].initial_bytes);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+static void
+test_without_info(void **state)
+{
+	struct lm_member_report m;
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	r.src.fakes[0].has_info = false;
+	rig_migrate(&r);
+	assert_moved(&r);
+	assert_int_equal(lm_outgoing_member(r.out, 0, &m), 0);
+	assert_true(m.early_bytes >= r.src.fakes[0].initial_bytes);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+static void
+test_devices_only_and_ram_only(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	r.out_conf.ram = NULL;
+	r.out_conf.tracker = NULL;
+	r.in_conf.ram = NULL;
+	rig_migrate(&r);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_COMPLETED);
+	assert_int_equal(r.in_outcome, LM_OUTCOME_COMPLETED);
+	assert_true(mig_fake_runs(&r.dst.fakes[0]));
+	rig_end(&r);
+	rig_close(&r);
+}
+
+/* A mismatch leaves both sides as they were, and is told in words, before anything stops. */
+static void
+test_refused(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1000);
+	r.out_conf.ram = NULL;
+	r.out_conf.tracker = NULL;
+	rig_migrate(&r);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_FAILED);
+	assert_int_equal(r.in_outcome, LM_OUTCOME_FAILED);
+	assert_int_equal(r.out_report.error, -EXDEV);
+	assert_non_null(strstr(r.out_report.why,
+		"the destination refuses: 0 RAM regions at the source and 1 here"));
+	assert_int_equal(r.out_report.phase, LM_PHASE_CLEANUP);
+	assert_true(mig_fake_runs(&r.src.fakes[0]));
+	assert_int_equal(r.src.fakes[0].infos, 0);
+	rig_end(&r);
+	r.out_conf.ram = r.src.ram;
+	r.out_conf.tracker = r.src.tracker;
+	rig_migrate(&r);
+	assert_moved(&r);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+static int
+hold(void *ctx)
+{
+	rig_storm(ctx, false);
+	return 0;
+}
+
+static void
+let_go(void *ctx)
+{
+	rig_storm(ctx, true);
+}
+
+static void
+test_does_not_converge(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	rig_storm(&r, true);
+	r.out_conf.quiesce = hold;
+	r.out_conf.resume = let_go;
+	r.out_conf.ctx = &r;
+	r.out_conf.downtime_limit_us = 1;
+	r.out_conf.precopy_us = 100000;
+	rig_migrate(&r);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_FAILED);
+	assert_int_equal(r.out_report.error, -ETIME);
+	assert_non_null(strstr(r.out_report.why, "it does not converge"));
+	assert_true(r.out_report.rounds >= 3);
+	assert_true(mig_fake_runs(&r.src.fakes[0]));
+	rig_end(&r);
+	/* Told to, it switches over all the same. */
+	r.out_conf.force_after_us = 50000;
+	r.out_conf.precopy_us = 5000000;
+	rig_migrate(&r);
+	assert_moved(&r);
+	assert_true(r.out_report.expected_downtime_us > 1);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+/* What was measured is what the next prediction says. */
+static void
+test_prediction(void **state)
+{
+	struct lm_calibration c = { 0 };
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	r.out_conf.calibration = &c;
+	r.src.fakes[0].arc_us = 20000;
+	r.dst.fakes[0].arc_us = 20000;
+	rig_migrate(&r);
+	assert_moved(&r);
+	/* Two arcs to stop, one to end the load, two to run. */
+	assert_true(r.out_report.phases[LM_PHASE_STOP].predicted_us >= 40000);
+	assert_true(r.out_report.phases[LM_PHASE_STOP].measured_us >= 40000);
+	assert_true(r.out_report.phases[LM_PHASE_LOAD].predicted_us >= 20000);
+	assert_true(r.out_report.phases[LM_PHASE_RESUME].measured_us >= 40000);
+	assert_true(r.out_report.downtime_us >= 100000);
+	assert_true(r.out_report.expected_downtime_us >= 100000);
+	assert_int_equal(c.runs, 1);
+	rig_end(&r);
+	rig_refill(&r);
+	rig_migrate(&r);
+	assert_moved(&r);
+	assert_int_equal(c.runs, 2);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+static void
+test_converge(void **state)
+{
+	struct lm_converge c = { 0 };
+	unsigned int i;
+
+	(void)state;
+	lm_converge_add(&c, 100);
+	lm_converge_add(&c, 50);
+	assert_int_equal(lm_converge_verdict(&c), LM_CONVERGE_UNKNOWN);
+	lm_converge_add(&c, 40);
+	assert_int_equal(lm_converge_verdict(&c), LM_CONVERGE_CONVERGING);
+	for (i = 0; i < 3; i++)
+		lm_converge_add(&c, 41);
+	assert_int_equal(lm_converge_verdict(&c), LM_CONVERGE_FLAT);
+	lm_converge_add(&c, 60);
+	lm_converge_add(&c, 80);
+	assert_int_equal(lm_converge_verdict(&c), LM_CONVERGE_DIVERGING);
+	for (i = 0; i < 3; i++)
+		lm_converge_add(&c, 0);
+	assert_int_equal(lm_converge_verdict(&c), LM_CONVERGE_CONVERGING);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_sets),
+		cmocka_unit_test(test_many_devices),
+		cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_hidden_marks_are_seen),
+		cmocka_unit_test(test_reinit),
+		cmocka_unit_test(test_without_info),
+		cmocka_unit_test(test_devices_only_and_ram_only),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_does_not_converge),
+		cmocka_unit_test(test_prediction),
+		cmocka_unit_test(test_converge),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
