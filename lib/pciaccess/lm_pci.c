@@ -118,6 +118,12 @@ lm_pci_name(const struct lm_pci *pci)
 	return pci->name;
 }
 
+const char *
+lm_pci_driver(const struct lm_pci *pci)
+{
+	return pci->driver;
+}
+
 int
 lm_pci_event_fd(const struct lm_pci *pci)
 {

@@ -51,6 +51,8 @@ void lm_pci_close(struct lm_pci *pci);
  */
 const char *lm_pci_strerror(const struct lm_pci *pci);
 const char *lm_pci_name(const struct lm_pci *pci);
+/** The kernel's driver that commands it, "mlx5_vfio_pci" for one; "" behind a socket. */
+const char *lm_pci_driver(const struct lm_pci *pci);
 /** Readable when the transport has lost the device (vfio-user: hang-up); -1 when it cannot tell. */
 int lm_pci_event_fd(const struct lm_pci *pci);
 /** Handle a readable event fd. @return 0, or -ENOTCONN when the device is gone. */

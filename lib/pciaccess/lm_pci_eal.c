@@ -80,6 +80,7 @@ static const struct lm_pci_ops eal_ops = {
 	.dma_unmap = lm_pci_vfio_dma_unmap,
 	.reset = lm_pci_vfio_reset,
 	.feature = lm_pci_vfio_feature,
+	.mig = &lm_pci_vfio_mig_ops,
 	.dma_needs_fd = false,
 };
 
@@ -117,6 +118,7 @@ check_binding(struct lm_pci *pci, const char *addr)
 	if (!is_vfio_driver(driver))
 		return lm_pci_fail(pci, -ENODEV, "bound to %s, which is not VFIO. Type: "
 				"dpdk-devbind.py --bind=vfio-pci %s", driver, addr);
+	snprintf(pci->driver, sizeof(pci->driver), "%s", driver);
 	return 0;
 }
 
@@ -177,8 +179,7 @@ lm_pci_open_eal(struct rte_pci_device *dev, const struct lm_pci_params *params,
 	priv = calloc(1, sizeof(*priv));
 	if (priv == NULL)
 		return lm_pci_fail(NULL, -ENOMEM, "no memory");
-	priv->vfio.device_fd = -1;
-	priv->vfio.container_fd = -1;
+	lm_pci_vfio_init(&priv->vfio, &lm_sys_kernel);
 	rte_pci_device_name(&dev->addr, priv->addr, sizeof(priv->addr));
 	if (params != NULL)
 		named = *params;

@@ -10,8 +10,10 @@
 #include <sys/types.h>
 
 #include "lm_pci.h"
+#include "lm_pci_mig.h"
 
 #define LM_PCI_NAME_BYTES 64
+#define LM_PCI_DRIVER_BYTES 32
 #define LM_PCI_MAX_RANGES 16
 #define LM_PCI_MAX_VECTORS 2048u
 #define LM_PCI_CONFIG_MIN_BYTES 256u
@@ -30,6 +32,23 @@
 #define LM_PCI_MAX_CAPS ((LM_PCI_CONFIG_MIN_BYTES - LM_PCI_CFG_CAP_FIRST) / 4)
 
 struct lm_pci_map;
+
+/* lm_pci_mig.h; pci->mig_state is kept by the caller. */
+struct lm_pci_mig_ops {
+	int (*caps)(struct lm_pci *pci, struct lm_pci_mig_caps *caps);
+	int (*get_state)(struct lm_pci *pci, uint32_t *state);
+	int (*set_state)(struct lm_pci *pci, uint32_t state);
+	int (*read)(struct lm_pci *pci, void *buf, uint32_t len);
+	int (*write)(struct lm_pci *pci, const void *buf, uint32_t len);
+	int (*poll_fd)(const struct lm_pci *pci);
+	int (*precopy_info)(struct lm_pci *pci, struct lm_pci_mig_precopy *info);
+	int (*data_size)(struct lm_pci *pci, uint64_t *bytes);
+	int (*log_start)(struct lm_pci *pci, const struct lm_pci_log_range *ranges, uint32_t nb,
+			uint64_t *page_size);
+	int (*log_report)(struct lm_pci *pci, uint64_t iova, uint64_t size, uint64_t page_size,
+			uint64_t *bitmap);
+	int (*log_stop)(struct lm_pci *pci);
+};
 
 struct lm_pci_ops {
 	void (*close)(struct lm_pci *pci);
@@ -52,6 +71,7 @@ struct lm_pci_ops {
 	int (*reset)(struct lm_pci *pci);
 	int (*feature)(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_len,
 			uint32_t out_max);
+	const struct lm_pci_mig_ops *mig;
 	bool dma_needs_fd; /* else vaddr */
 };
 
@@ -104,6 +124,8 @@ struct lm_pci {
 	const struct lm_pci_ops *ops;
 	void *priv; /* the back end's */
 	char name[LM_PCI_NAME_BYTES];
+	char driver[LM_PCI_DRIVER_BYTES]; /* the kernel's, "" where there is none */
+	uint32_t mig_state; /* as last known; 0 (ERROR) before that */
 	pthread_mutex_t lock; /* IRQ state and the table of mappings */
 	int event_fd;
 	uint32_t config_bytes;
@@ -120,6 +142,10 @@ struct lm_pci {
 int lm_pci_new(const struct lm_pci_params *params, const struct lm_pci_ops *ops,
 		struct lm_pci **pci);
 void lm_pci_free(struct lm_pci *pci);
+
+/** PRE_COPY or PRE_COPY_P2P; a state with a stream that is read or written. */
+bool lm_pci_mig_is_precopy(uint32_t state);
+bool lm_pci_mig_has_stream(uint32_t state);
 
 /** mmap one part of a BAR; a part that cannot be mapped safely is left to messages. */
 int lm_pci_bar_add_window(struct lm_pci *pci, unsigned int bar, uint64_t offset,

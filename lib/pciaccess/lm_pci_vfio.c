@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,15 +20,36 @@ vfio_of(struct lm_pci *pci)
 	return pci->priv;
 }
 
+void
+lm_pci_vfio_init(struct lm_pci_vfio *vfio, const struct lm_sys *sys)
+{
+	*vfio = (struct lm_pci_vfio){
+		.sys = sys, .device_fd = -1, .container_fd = -1, .stream_fd = -1,
+	};
+	pthread_mutex_init(&vfio->log_lock, NULL);
+}
+
+static int
+device_ioctl(struct lm_pci *pci, unsigned long request, void *arg)
+{
+	return vfio_of(pci)->sys->ioctl(vfio_of(pci)->device_fd, request, arg);
+}
+
+static int
+container_ioctl(struct lm_pci *pci, unsigned long request, void *arg)
+{
+	return vfio_of(pci)->sys->ioctl(vfio_of(pci)->container_fd, request, arg);
+}
+
 static int
 region_io(struct lm_pci *pci, ssize_t done, uint32_t len, const char *what, uint64_t offset)
 {
-	int err = done < 0 ? errno : EIO;
+	int err = done < 0 ? (int)done : -EIO;
 
 	if (done == (ssize_t)len)
 		return 0;
-	return lm_pci_fail(pci, -err, "%s of %u bytes at 0x%" PRIx64 ": %s", what, len, offset,
-			strerror(err));
+	return lm_pci_fail(pci, err, "%s of %u bytes at 0x%" PRIx64 ": %s", what, len, offset,
+			strerror(-err));
 }
 
 int
@@ -37,8 +57,8 @@ lm_pci_vfio_config_read(struct lm_pci *pci, uint32_t offset, void *buf, uint32_t
 {
 	const struct lm_pci_vfio *v = vfio_of(pci);
 
-	return region_io(pci, pread(v->device_fd, buf, len, (off_t)(v->config_offset + offset)),
-			len, "config read", offset);
+	return region_io(pci, v->sys->pread(v->device_fd, buf, len,
+			(off_t)(v->config_offset + offset)), len, "config read", offset);
 }
 
 int
@@ -46,8 +66,8 @@ lm_pci_vfio_config_write(struct lm_pci *pci, uint32_t offset, const void *buf, u
 {
 	const struct lm_pci_vfio *v = vfio_of(pci);
 
-	return region_io(pci, pwrite(v->device_fd, buf, len, (off_t)(v->config_offset + offset)),
-			len, "config write", offset);
+	return region_io(pci, v->sys->pwrite(v->device_fd, buf, len,
+			(off_t)(v->config_offset + offset)), len, "config write", offset);
 }
 
 int
@@ -55,7 +75,7 @@ lm_pci_vfio_bar_read(struct lm_pci *pci, unsigned int bar, uint64_t offset, void
 {
 	const struct lm_pci_vfio *v = vfio_of(pci);
 
-	return region_io(pci, pread(v->device_fd, buf, len,
+	return region_io(pci, v->sys->pread(v->device_fd, buf, len,
 			(off_t)(v->bar_offset[bar] + offset)), len, "BAR read", offset);
 }
 
@@ -65,7 +85,7 @@ lm_pci_vfio_bar_write(struct lm_pci *pci, unsigned int bar, uint64_t offset, con
 {
 	const struct lm_pci_vfio *v = vfio_of(pci);
 
-	return region_io(pci, pwrite(v->device_fd, buf, len,
+	return region_io(pci, v->sys->pwrite(v->device_fd, buf, len,
 			(off_t)(v->bar_offset[bar] + offset)), len, "BAR write", offset);
 }
 
@@ -85,9 +105,9 @@ set_irqs(struct lm_pci *pci, uint32_t flags, uint32_t first, uint32_t count, con
 	};
 	if (eventfds != NULL)
 		memcpy(set->data, eventfds, data_bytes);
-	ret = ioctl(vfio_of(pci)->device_fd, VFIO_DEVICE_SET_IRQS, set);
+	ret = device_ioctl(pci, VFIO_DEVICE_SET_IRQS, set);
 	/* Positive: so many vectors would have been there. */
-	ret = ret < 0 ? -errno : ret > 0 ? -ENOSPC : 0;
+	ret = ret > 0 ? -ENOSPC : ret;
 	free(set);
 	return ret;
 }
@@ -142,6 +162,8 @@ lm_pci_vfio_dma_map(struct lm_pci *pci, struct lm_pci_dma *dma)
 	void *own = NULL;
 	int ret;
 
+	if (vfio_of(pci)->container_fd < 0)
+		return -ENOTSUP;
 	if ((dma->prot & LM_PCI_PROT_READ) != 0)
 		map.flags |= VFIO_DMA_MAP_FLAG_READ;
 	if ((dma->prot & LM_PCI_PROT_WRITE) != 0)
@@ -155,10 +177,8 @@ lm_pci_vfio_dma_map(struct lm_pci *pci, struct lm_pci_dma *dma)
 		dma->vaddr = own;
 	}
 	map.vaddr = (uintptr_t)dma->vaddr;
-	if (ioctl(vfio_of(pci)->container_fd, VFIO_IOMMU_MAP_DMA, &map) == 0)
-		return 0;
-	ret = -errno;
-	if (own != NULL)
+	ret = container_ioctl(pci, VFIO_IOMMU_MAP_DMA, &map);
+	if (ret != 0 && own != NULL)
 		munmap(own, dma->size_bytes);
 	return ret;
 }
@@ -169,11 +189,10 @@ lm_pci_vfio_dma_unmap(struct lm_pci *pci, const struct lm_pci_map *map)
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap), .iova = map->dma.iova, .size = map->dma.size_bytes,
 	};
-	int ret = 0;
+	int ret;
 
-	if (ioctl(vfio_of(pci)->container_fd, VFIO_IOMMU_UNMAP_DMA, &unmap) != 0)
-		ret = -errno;
-	else if (unmap.size != map->dma.size_bytes)
+	ret = container_ioctl(pci, VFIO_IOMMU_UNMAP_DMA, &unmap);
+	if (ret == 0 && unmap.size != map->dma.size_bytes)
 		ret = -EIO;
 	if (map->file.valid)
 		munmap(map->dma.vaddr, map->dma.size_bytes);
@@ -183,11 +202,12 @@ lm_pci_vfio_dma_unmap(struct lm_pci *pci, const struct lm_pci_map *map)
 int
 lm_pci_vfio_reset(struct lm_pci *pci)
 {
+	int ret;
+
 	if (!vfio_of(pci)->has_reset)
 		return lm_pci_fail(pci, -ENOTSUP, "the kernel knows no way to reset it alone");
-	if (ioctl(vfio_of(pci)->device_fd, VFIO_DEVICE_RESET) != 0)
-		return lm_pci_fail(pci, -errno, "reset: %s", strerror(errno));
-	return 0;
+	ret = device_ioctl(pci, VFIO_DEVICE_RESET, NULL);
+	return ret != 0 ? lm_pci_fail(pci, ret, "reset: %s", strerror(-ret)) : 0;
 }
 
 int
@@ -207,8 +227,9 @@ lm_pci_vfio_feature(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_
 	feature->flags = flags;
 	if (in_len > 0)
 		memcpy(feature->data, data, in_len);
-	if (ioctl(vfio_of(pci)->device_fd, VFIO_DEVICE_FEATURE, feature) != 0) {
-		ret = lm_pci_fail(pci, -errno, "feature 0x%x: %s", flags, strerror(errno));
+	ret = device_ioctl(pci, VFIO_DEVICE_FEATURE, feature);
+	if (ret < 0) {
+		lm_pci_fail(pci, ret, "feature 0x%x: %s", flags, strerror(-ret));
 	} else {
 		ret = (int)out_max;
 		if (out_max > 0)
@@ -221,6 +242,14 @@ lm_pci_vfio_feature(struct lm_pci *pci, uint32_t flags, void *data, uint32_t in_
 void
 lm_pci_vfio_release(struct lm_pci *pci)
 {
+	struct lm_pci_vfio *v = vfio_of(pci);
+
+	if (v->stream_fd >= 0)
+		v->sys->close(v->stream_fd);
+	v->stream_fd = -1;
+	if (v->log_bitmap != NULL)
+		munmap(v->log_bitmap, LM_PCI_LOG_BITMAP_BYTES);
+	v->log_bitmap = NULL;
 	lm_pci_vfio_irq_disable(pci);
 	while (pci->nb_maps > 0)
 		lm_pci_unmap_at(pci, pci->nb_maps - 1);

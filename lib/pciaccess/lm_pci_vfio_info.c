@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <linux/vfio.h>
@@ -23,10 +22,12 @@
  * NULL with errno set; else freed by the caller, *len are the valid bytes.
  */
 static void *
-get_info(int fd, unsigned long request, const void *fixed, uint32_t fixed_bytes, uint32_t *len)
+get_info(const struct lm_sys *sys, int fd, unsigned long request, const void *fixed,
+		uint32_t fixed_bytes, uint32_t *len)
 {
 	uint32_t size = fixed_bytes, argsz;
 	void *info = NULL, *grown;
+	int ret;
 
 	for (;;) {
 		grown = realloc(info, size);
@@ -36,8 +37,11 @@ get_info(int fd, unsigned long request, const void *fixed, uint32_t fixed_bytes,
 		memset(info, 0, size);
 		memcpy(info, fixed, fixed_bytes);
 		memcpy(info, &size, sizeof(size)); /* argsz comes first in all of them */
-		if (ioctl(fd, request, info) != 0)
+		ret = sys->ioctl(fd, request, info);
+		if (ret != 0) {
+			errno = -ret;
 			break;
+		}
 		memcpy(&argsz, info, sizeof(argsz));
 		if (argsz <= size || argsz > MAX_INFO_BYTES) {
 			*len = size;
@@ -97,7 +101,8 @@ read_region(struct lm_pci *pci, struct lm_pci_vfio *vfio, uint32_t index)
 	struct lm_pci_bar *bar;
 	uint32_t len;
 
-	info = get_info(vfio->device_fd, VFIO_DEVICE_GET_REGION_INFO, &ask, sizeof(ask), &len);
+	info = get_info(vfio->sys, vfio->device_fd, VFIO_DEVICE_GET_REGION_INFO, &ask, sizeof(ask),
+			&len);
 	if (info == NULL)
 		return lm_pci_fail(pci, -errno, "region %u: %s", index, strerror(errno));
 	if (index == VFIO_PCI_CONFIG_REGION_INDEX) {
@@ -124,9 +129,11 @@ static int
 read_irqs(struct lm_pci *pci, struct lm_pci_vfio *vfio)
 {
 	struct vfio_irq_info info = { .argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX };
+	int ret;
 
-	if (ioctl(vfio->device_fd, VFIO_DEVICE_GET_IRQ_INFO, &info) != 0)
-		return lm_pci_fail(pci, -errno, "MSI-X information: %s", strerror(errno));
+	ret = vfio->sys->ioctl(vfio->device_fd, VFIO_DEVICE_GET_IRQ_INFO, &info);
+	if (ret != 0)
+		return lm_pci_fail(pci, ret, "MSI-X information: %s", strerror(-ret));
 	pci->nb_vectors = (info.flags & VFIO_IRQ_INFO_EVENTFD) != 0 ? info.count : 0;
 	if (pci->nb_vectors > LM_PCI_MAX_VECTORS)
 		return lm_pci_fail(pci, -EPROTO, "%u MSI-X vectors", pci->nb_vectors);
@@ -176,7 +183,10 @@ read_iommu(struct lm_pci *pci, struct lm_pci_vfio *vfio)
 	uint64_t sizes;
 	uint32_t len;
 
-	info = get_info(vfio->container_fd, VFIO_IOMMU_GET_INFO, &ask, sizeof(ask), &len);
+	if (vfio->container_fd < 0)
+		return 0;
+	info = get_info(vfio->sys, vfio->container_fd, VFIO_IOMMU_GET_INFO, &ask, sizeof(ask),
+			&len);
 	if (info == NULL)
 		return lm_pci_fail(pci, -ENOTSUP, "no IOMMU that isolates it (%s): enable the "
 				"IOMMU in firmware and kernel (intel_iommu=on)", strerror(errno));
@@ -195,8 +205,9 @@ lm_pci_vfio_read(struct lm_pci *pci, struct lm_pci_vfio *vfio)
 	uint32_t i;
 	int ret;
 
-	if (ioctl(vfio->device_fd, VFIO_DEVICE_GET_INFO, &info) != 0)
-		return lm_pci_fail(pci, -errno, "device information: %s", strerror(errno));
+	ret = vfio->sys->ioctl(vfio->device_fd, VFIO_DEVICE_GET_INFO, &info);
+	if (ret != 0)
+		return lm_pci_fail(pci, ret, "device information: %s", strerror(-ret));
 	if ((info.flags & VFIO_DEVICE_FLAGS_PCI) == 0 ||
 			info.num_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
 		return lm_pci_fail(pci, -ENODEV, "not a PCI function (flags 0x%x, %u regions)",

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lm_pci_priv.h"
+#include "lm_pci_vfio_user.h"
 #include "lm_vu_client.h"
 
 /* linux/vfio.h: VFIO_DEVICE_FLAGS_PCI */
@@ -189,6 +190,7 @@ static const struct lm_pci_ops vfio_user_ops = {
 	.dma_unmap = vu_dma_unmap,
 	.reset = vu_reset,
 	.feature = vu_feature,
+	.mig = &lm_pci_vfio_user_mig_ops,
 	.dma_needs_fd = true,
 };
 

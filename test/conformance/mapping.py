@@ -10,10 +10,11 @@ from __future__ import annotations
 VIRTIO = "drivers/common/virtio/"
 VFIO_USER = "lib/vfio_user/"
 MIGRATION = "lib/migration/"
+PCIACCESS = "lib/pciaccess/"
 UML = "test/uml/"
 
 PROGRAM = "compare.c"
-OUR_INCLUDE_DIRS = ("drivers/common", VIRTIO, VFIO_USER, MIGRATION, UML)
+OUR_INCLUDE_DIRS = ("drivers/common", VIRTIO, VFIO_USER, MIGRATION, PCIACCESS, UML)
 
 # Compared whole: every name in them has a counterpart or a reason.
 HEADERS = (
@@ -24,6 +25,7 @@ HEADERS = (
     VFIO_USER + "lm_vu_wire.h",
     MIGRATION + "lm_pagemap_if.h",
     UML + "uml_pcidev_if.h",
+    PCIACCESS + "lm_vfio_if.h",
 )
 
 # Numbers of foreign formats in other files, by a pattern of their names.
@@ -127,6 +129,7 @@ STRUCTS = {
     "lm_virtio_net_hdr": ("virtio_net_hdr_v1", ""),
     "lm_virtio_net_hdr_hash": ("virtio_net_hdr_v1_hash", ""),
     "lm_vring_packed_event": ("vring_packed_desc_event", ""),
+    "lm_vfio_device_attach_iommufd_pt": ("vfio_device_attach_iommufd_pt", "pasid"),
     "lm_vu_dma_map": ("vfio_iommu_type1_dma_map", ""),
     "lm_vu_dma_unmap": ("vfio_iommu_type1_dma_unmap", ""),
     "lm_vu_device_info": ("vfio_device_info", "cap_offset"),

@@ -222,7 +222,9 @@ setup(void **state)
 	k.flags = VFIO_DEVICE_FLAGS_PCI;
 	good_caps();
 	good_iommu();
-	vfio = (struct lm_pci_vfio){ .device_fd = k.device_fd, .container_fd = k.container_fd };
+	lm_pci_vfio_init(&vfio, &lm_sys_kernel);
+	vfio.device_fd = k.device_fd;
+	vfio.container_fd = k.container_fd;
 	assert_int_equal(lm_pci_new(&params, &ops, &pci), 0);
 	pci->priv = &vfio;
 	return 0;
