@@ -93,7 +93,7 @@ struct dm_device_ops {
 	int (*stats)(void *dev, json_t *object);
 	/** -ENOTSUP: no such command; *error: static text for -EINVAL. */
 	int (*control)(void *dev, const char *cmd, const json_t *args, const char **error);
-	/** A fault that dm_fault_parse() does not know; may be NULL. -EINVAL: nor does the device. */
+	/** A fault that dm_fault_parse() does not know; may be NULL. -EINVAL: unknown here too. */
 	int (*fault)(void *dev, const char *spec);
 	const struct dm_mig_ops *mig; /* NULL: does not migrate by itself */
 	const struct dm_log_ops *log; /* NULL: no DMA logging */

@@ -102,11 +102,11 @@ dm_dirty_stop(struct dm_dirty *d)
 static const struct lm_vu_range *
 dm_dirty_range(const struct dm_dirty *d, uint64_t iova)
 {
-	uint32_t i;
+	const struct lm_vu_range *r;
 
-	for (i = 0; i < d->nb_ranges; i++)
-		if (iova >= d->ranges[i].iova && iova - d->ranges[i].iova < d->ranges[i].length_bytes)
-			return &d->ranges[i];
+	for (r = d->ranges; r < d->ranges + d->nb_ranges; r++)
+		if (iova >= r->iova && iova - r->iova < r->length_bytes)
+			return r;
 	return NULL;
 }
 

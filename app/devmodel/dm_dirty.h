@@ -62,7 +62,8 @@ void dm_dirty_mark(struct dm_dirty *d, uint64_t iova, uint64_t len_bytes);
 /**
  * bitmap is ORed into; bit 0 is iova. A page of the log that lies only in part in the range is
  * reported and kept.
- * @return 0; -EINVAL: it does not run, or the device's demands are not met; -ENOMEM: marks were lost
+ * @return 0; -EINVAL: it does not run, or the device's demands are not met; -ENOMEM: marks were
+ * lost
  */
 int dm_dirty_report(struct dm_dirty *d, uint64_t iova, uint64_t length_bytes,
 		uint64_t page_size_bytes, uint64_t *bitmap);

@@ -32,7 +32,7 @@ dm_ex_blank(struct dm_ex *ex)
 	ex->nb_ops = 0;
 	ex->peer_late = 0;
 	memset(ex->window, 0, LM_EX_WINDOW_BYTES);
-	ex->window_sum = lm_ex_sum(ex->window, LM_EX_WINDOW_BYTES);
+	memset(ex->window_was, 0, LM_EX_WINDOW_BYTES);
 	memset(ex->marks, 0, sizeof(ex->marks));
 	memset(ex->origin_marks, 0, sizeof(ex->origin_marks));
 }

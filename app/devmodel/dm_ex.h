@@ -100,7 +100,7 @@ struct dm_ex {
 
 	int window_fd;
 	uint8_t *window;
-	uint64_t window_sum; /* as it was when the device stopped */
+	uint8_t window_was[LM_EX_WINDOW_BYTES]; /* when the device stopped */
 	uint64_t peer_late;
 
 	enum lm_state state;

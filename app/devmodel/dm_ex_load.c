@@ -11,25 +11,24 @@
 #define DM_EX_CHUNK 4096u
 #define DM_EX_NOT_YET UINT64_MAX
 
-static void
-dm_ex_words(uint64_t key, uint64_t from, uint8_t *buf, uint64_t len_bytes)
+void
+dm_ex_data_fill(uint64_t key, uint64_t from, uint8_t *buf, uint64_t len_bytes)
 {
 	uint64_t skip = from % 8, i = from / 8, word, n;
 
-	while (len_bytes > 0) {
+	if (skip != 0) {
 		word = lm_ex_word(key, i++);
 		n = 8 - skip < len_bytes ? 8 - skip : len_bytes;
 		memcpy(buf, (uint8_t *)&word + skip, n);
 		buf += n;
 		len_bytes -= n;
-		skip = 0;
 	}
-}
-
-void
-dm_ex_data_fill(uint64_t key, uint64_t from, uint8_t *buf, uint64_t len_bytes)
-{
-	dm_ex_words(key, from, buf, len_bytes);
+	for (; len_bytes >= 8; buf += 8, len_bytes -= 8) {
+		word = lm_ex_word(key, i++);
+		memcpy(buf, &word, 8);
+	}
+	word = lm_ex_word(key, i);
+	memcpy(buf, &word, len_bytes);
 }
 
 bool
@@ -40,7 +39,7 @@ dm_ex_data_same(uint64_t key, uint64_t from, const uint8_t *buf, uint64_t len_by
 
 	while (len_bytes > 0) {
 		n = len_bytes < sizeof(want) ? len_bytes : sizeof(want);
-		dm_ex_words(key, from, want, n);
+		dm_ex_data_fill(key, from, want, n);
 		if (memcmp(want, buf, n) != 0)
 			return false;
 		from += n;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 #include "dm_ex.h"
 
@@ -22,7 +23,7 @@ dm_ex_is_stopped(const struct dm_ex *ex)
 static int
 dm_ex_arc_quiet(struct dm_ex *ex)
 {
-	ex->window_sum = lm_ex_sum(ex->window, LM_EX_WINDOW_BYTES);
+	memcpy(ex->window_was, ex->window, LM_EX_WINDOW_BYTES);
 	return 0;
 }
 

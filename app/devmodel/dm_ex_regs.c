@@ -22,20 +22,34 @@ dm_ex_pair(const void *pairs, uint64_t offset)
 	return word;
 }
 
+static bool
+dm_ex_is_config(uint64_t reg)
+{
+	return reg >= LM_EX_REG_CONFIG && reg < LM_EX_REG_CONFIG + LM_EX_NB_CONFIG * 8;
+}
+
+static bool
+dm_ex_is_range(uint64_t reg)
+{
+	return reg >= LM_EX_REG_RANGES &&
+			reg < LM_EX_REG_RANGES + LM_EX_MAX_RANGES * LM_EX_RANGE_BYTES;
+}
+
 static uint64_t
 dm_ex_reg_read(const struct dm_ex *ex, uint64_t reg)
 {
 	uint64_t i;
 
-	if (reg >= LM_EX_REG_CONFIG && reg < LM_EX_REG_CONFIG + LM_EX_NB_CONFIG * 8)
+	if (dm_ex_is_config(reg))
 		return ex->config[DM_EX_CONFIG(reg)];
 	if (reg >= LM_EX_REG_COUNTERS && reg < LM_EX_REG_COUNTERS + LM_EX_NB_COUNTERS * 8)
 		return ex->counters[DM_EX_COUNTER(reg)];
 	if (reg >= LM_EX_REG_MARKS && reg < LM_EX_REG_MARKS + sizeof(ex->marks))
 		return dm_ex_pair(ex->marks, reg - LM_EX_REG_MARKS);
-	if (reg >= LM_EX_REG_ORIGIN_MARKS && reg < LM_EX_REG_ORIGIN_MARKS + sizeof(ex->origin_marks))
+	if (reg >= LM_EX_REG_ORIGIN_MARKS &&
+			reg < LM_EX_REG_ORIGIN_MARKS + sizeof(ex->origin_marks))
 		return dm_ex_pair(ex->origin_marks, reg - LM_EX_REG_ORIGIN_MARKS);
-	if (reg >= LM_EX_REG_RANGES && reg < LM_EX_REG_RANGES + sizeof(ex->ranges))
+	if (dm_ex_is_range(reg))
 		return dm_ex_pair(ex->ranges, reg - LM_EX_REG_RANGES);
 	if (reg >= LM_EX_REG_OPS && reg < LM_EX_REG_OPS + LM_EX_MAX_OPS * 8) {
 		i = (reg - LM_EX_REG_OPS) / 8;
@@ -92,10 +106,10 @@ dm_ex_configure(struct dm_ex *ex, uint64_t reg, uint64_t value)
 				(unsigned long long)value);
 		return;
 	}
-	if (reg >= LM_EX_REG_RANGES)
-		memcpy((uint8_t *)ex->ranges + (reg - LM_EX_REG_RANGES), &value, sizeof(value));
-	else
+	if (dm_ex_is_config(reg))
 		ex->config[DM_EX_CONFIG(reg)] = value;
+	else
+		memcpy((uint8_t *)ex->ranges + (reg - LM_EX_REG_RANGES), &value, sizeof(value));
 	if (reg == LM_EX_REG_SEED || reg == LM_EX_REG_STATE_BYTES)
 		ex->bad = dm_ex_blocks(ex) != 0;
 	/* The head of the stream holds all this. */
@@ -115,9 +129,7 @@ dm_ex_reg_write(struct dm_ex *ex, uint64_t reg, uint64_t value)
 		dm_ex_control(ex, value);
 	else if (reg == LM_EX_REG_DOORBELL)
 		dm_ex_doorbell(ex, value);
-	else if ((reg >= LM_EX_REG_CONFIG && reg < LM_EX_REG_CONFIG + LM_EX_NB_CONFIG * 8) ||
-			(reg >= LM_EX_REG_RANGES &&
-			reg < LM_EX_REG_RANGES + sizeof(ex->ranges)))
+	else if (dm_ex_is_config(reg) || dm_ex_is_range(reg))
 		dm_ex_configure(ex, reg, value);
 	else
 		dm_rule_broken(ex->host->rules, DM_RULE_WRITE_READ_ONLY, "0x%llx",

@@ -152,6 +152,7 @@ dm_ex_target(struct dm_ex *ex, uint64_t iova, uint64_t len_bytes)
 	void *ptr = ex->host->dma_span(ex->host->ctx, iova, &len, LM_VU_PROT_WRITE);
 
 	if (ptr != NULL && len == len_bytes)
+		/* cppcheck-suppress returnDanglingLifetime ; it is not &len that comes back */
 		return ptr;
 	(*dm_ex_count(ex, LM_EX_REG_DMA_ERRORS))++;
 	dm_rule_broken(ex->host->rules, DM_RULE_DMA_UNMAPPED, "%llu bytes at 0x%llx",
@@ -251,7 +252,8 @@ dm_ex_change_state(struct dm_ex *ex, uint64_t step)
 		return;
 	mod = step / every;
 	block = (mod - 1) % ex->nb_blocks;
-	*digest += lm_ex_block_key(seed, block, mod) - lm_ex_block_key(seed, block, ex->mods[block]);
+	*digest -= lm_ex_block_key(seed, block, ex->mods[block]);
+	*digest += lm_ex_block_key(seed, block, mod);
 	ex->mods[block] = mod;
 	dm_ex_save_changed(ex, block);
 }
@@ -268,8 +270,8 @@ dm_ex_complete(struct dm_ex *ex, uint64_t step)
 		entry.token = ex->op[ex->first_op].token;
 		entry.number = ++*done;
 		entry.step = step;
-		entry.check = lm_ex_mix(dm_ex_conf(ex, LM_EX_REG_SEED) ^ entry.token ^ entry.number ^
-				entry.step);
+		entry.check = lm_ex_mix(dm_ex_conf(ex, LM_EX_REG_SEED) ^ entry.token ^
+				entry.number ^ entry.step);
 		ex->first_op = (ex->first_op + 1) % LM_EX_MAX_OPS;
 		ex->nb_ops--;
 		iova = dm_ex_conf(ex, LM_EX_REG_RING) + (entry.number - 1) % size * sizeof(entry);
@@ -343,11 +345,9 @@ dm_ex_peer_seen(const struct dm_ex *ex)
 void
 dm_ex_window_check(struct dm_ex *ex)
 {
-	uint64_t sum = lm_ex_sum(ex->window, LM_EX_WINDOW_BYTES);
-
-	if (sum == ex->window_sum)
+	if (memcmp(ex->window_was, ex->window, LM_EX_WINDOW_BYTES) == 0)
 		return;
-	ex->window_sum = sum;
+	memcpy(ex->window_was, ex->window, LM_EX_WINDOW_BYTES);
 	ex->peer_late++;
 	dm_rule_broken(ex->host->rules, DM_RULE_EX_PEER, "in %s", lm_state_name(ex->state));
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import struct
 import time
@@ -119,7 +120,7 @@ def test_pages_follow_steps(model: Callable[..., Model]) -> None:
 
 @pytest.mark.parametrize("caps", CAPS)
 def test_arcs(model: Callable[..., Model], caps: str) -> None:
-    """Catches: a way that is not the kernel's, or one that is not there, for each capability set."""
+    """Catches: a way that is not the kernel's, or none where there is one, for each set."""
     one = model(f"caps={caps}")
     device = one.open(memory=False)
     flags = CAPS[caps]
@@ -265,7 +266,8 @@ def test_large_state(model: Callable[..., Model]) -> None:
     target.go(ex.STOP)
     assert total > 256 << 20
     assert target.counters()["digest"] == source.counters()["digest"] == source.digest()
-    assert one.process.memory_bytes()[0] - before < 16 << 20
+    if "DPDK_LM_SANITIZED" not in os.environ:  # ASan keeps what was freed
+        assert one.process.memory_bytes()[0] - before < 16 << 20
 
 
 def test_strict(model: Callable[..., Model]) -> None:

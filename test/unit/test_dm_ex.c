@@ -295,7 +295,8 @@ static void
 options(void **state)
 {
 	static const char *const bad[] = {
-		"", "caps", "caps=", "caps=p2p+", "caps=p2p+none", "strict=2", "state=-1", "state=7",
+		"", "caps", "caps=", "caps=p2p+", "caps=p2p+none", "strict=2", "state=-1",
+		"state=7",
 		"state=999T", "initial=101", "log-page-min=2048", "log-page-max=5000", "what=1",
 		"state=1X", "log-ranges=257", "state=99999999999999999999",
 	};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Migration of exercisers: the state's way from one to another, arcs, faults. Catches state that is
- * lost, stale or accepted broken; pages missing in the log; an arc that does what it should not; and
- * a negative control that controls nothing.
+ * Migration of exercisers: the state's way from one to another, arcs, faults. Catches state that
+ * is lost, stale or accepted broken; pages missing in the log; an arc that does what it should not;
+ * and a negative control that controls nothing.
  */
 
 #include <errno.h>
@@ -523,7 +523,8 @@ streams_can_fail(void **state)
 	ex_fault(&p->src, "read-chunk=10");
 	ex_go(&p->src, LM_STATE_STOP_COPY);
 	for (i = 0; i < len; i += 10)
-		assert_int_equal(mig->read(p->src.ex, bytes + i, 4000), len - i < 10 ? len - i : 10);
+		assert_int_equal(mig->read(p->src.ex, bytes + i, 4000),
+				len - i < 10 ? len - i : 10);
 	assert_int_equal(load(p, bytes, len), -EINVAL);
 
 	/* Nothing now, though there is. */

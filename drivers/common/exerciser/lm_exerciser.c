@@ -52,23 +52,23 @@ static int
 lm_ex_configure(struct lm_pci *pci, const struct lm_ex_config *c)
 {
 	const struct {
-		uint32_t reg;
 		uint64_t value;
+		uint32_t reg;
 		bool keep;
 	} rows[] = {
-		{ LM_EX_REG_SEED, c->seed, c->seed == 0 },
-		{ LM_EX_REG_RATE, c->rate, false },
-		{ LM_EX_REG_PAGES, c->pages, false },
-		{ LM_EX_REG_STRIDE, c->stride, false },
-		{ LM_EX_REG_PAGE_WRITE, c->page_write_bytes, false },
-		{ LM_EX_REG_STATE_BYTES, c->state_bytes, c->state_bytes == UINT64_MAX },
-		{ LM_EX_REG_STATE_EVERY, c->state_every, false },
-		{ LM_EX_REG_PEER, c->peer_iova, false },
-		{ LM_EX_REG_PEER_EVERY, c->peer_every, false },
-		{ LM_EX_REG_RING, c->ring_iova, false },
-		{ LM_EX_REG_RING_SIZE, c->ring_size, false },
-		{ LM_EX_REG_OP_STEPS, c->op_steps, false },
-		{ LM_EX_REG_NB_RANGES, c->nb_ranges, false },
+		{ c->seed, LM_EX_REG_SEED, c->seed == 0 },
+		{ c->rate, LM_EX_REG_RATE, false },
+		{ c->pages, LM_EX_REG_PAGES, false },
+		{ c->stride, LM_EX_REG_STRIDE, false },
+		{ c->page_write_bytes, LM_EX_REG_PAGE_WRITE, false },
+		{ c->state_bytes, LM_EX_REG_STATE_BYTES, c->state_bytes == UINT64_MAX },
+		{ c->state_every, LM_EX_REG_STATE_EVERY, false },
+		{ c->peer_iova, LM_EX_REG_PEER, false },
+		{ c->peer_every, LM_EX_REG_PEER_EVERY, false },
+		{ c->ring_iova, LM_EX_REG_RING, false },
+		{ c->ring_size, LM_EX_REG_RING_SIZE, false },
+		{ c->op_steps, LM_EX_REG_OP_STEPS, false },
+		{ c->nb_ranges, LM_EX_REG_NB_RANGES, false },
 	};
 	uint32_t reg = LM_EX_REG_RANGES;
 	uint64_t i;

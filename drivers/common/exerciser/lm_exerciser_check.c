@@ -33,12 +33,14 @@ lm_ex_fault_kind_name(enum lm_ex_fault_kind kind)
 int
 lm_ex_finding_text(const struct lm_ex_finding *f, char *text, size_t max)
 {
+	const char *state = f->since_state == 0 ? "an unknown state" :
+			lm_state_name((enum lm_state)f->since_state);
+
 	if (f->since != 0)
 		return snprintf(text, max, "%s: number %" PRIu64 " at 0x%" PRIx64 " has %" PRIu64
-				", must have %" PRIu64 "; the first write that is missing is %" PRIu64
-				", made in %s", lm_ex_fault_kind_name(f->kind), f->index, f->iova,
-				f->have, f->want, f->since, f->since_state == 0 ? "an unknown state" :
-				lm_state_name((enum lm_state)f->since_state));
+				", must have %" PRIu64 "; the first write that is missing is %"
+				PRIu64 ", made in %s", lm_ex_fault_kind_name(f->kind), f->index,
+				f->iova, f->have, f->want, f->since, state);
 	return snprintf(text, max, "%s: number %" PRIu64 " at 0x%" PRIx64 " has %" PRIu64
 			", must have %" PRIu64, lm_ex_fault_kind_name(f->kind), f->index, f->iova,
 			f->have, f->want);

@@ -38,8 +38,8 @@ int lm_ex_pf_open(struct lm_pci *pci, const struct lm_ex_pf_conf *conf, struct l
 void lm_ex_pf_close(struct lm_ex_pf *pf);
 unsigned int lm_ex_pf_nb_vfs(const struct lm_ex_pf *pf);
 /**
- * Its functions return what lm_provider.h says, and -ETIMEDOUT: the PF did not answer in time. Until
- * that answer has come, further calls for this VF wait for it first, as long again.
+ * Its functions return what lm_provider.h says, and -ETIMEDOUT: the PF did not answer in time.
+ * Until that answer has come, further calls for this VF wait for it first, as long again.
  *
  * @param provider dev is valid until lm_ex_pf_close()
  * @return 0; -ENOENT: no such VF
