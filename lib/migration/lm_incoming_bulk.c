@@ -137,22 +137,35 @@ is_over(struct lm_session *s)
 	return over;
 }
 
+/* What becomes of the connection then is of no interest. */
+static bool
+was_last(const struct lm_record *rec)
+{
+	const struct lm_record_fence *f = rec->payload;
+
+	return rec->type == LM_RECORD_FENCE && (f->flags & LM_FENCE_F_LAST) != 0;
+}
+
 static void *
 bulk_main(void *arg)
 {
 	struct lm_bulk *b = arg;
 	struct lm_session *s = &b->in->s;
 	struct lm_record rec;
+	bool last = false;
 	int ret;
 
 	do {
 		ret = lm_channel_recv(s->channel, b->conn, &rec, LOOK_US);
-		if (ret == 0)
+		if (ret == 0) {
 			ret = take(b, &rec);
-		else if (ret == -ETIMEDOUT && !is_over(s))
+			last = was_last(&rec);
+		} else if (ret == -ETIMEDOUT && !is_over(s)) {
 			ret = 0;
-	} while (ret == 0);
-	lm_session_closed(s, b->conn, ret);
+		}
+	} while (ret == 0 && !last);
+	if (ret != 0)
+		lm_session_closed(s, b->conn, ret);
 	lm_session_thread_end(s);
 	return NULL;
 }

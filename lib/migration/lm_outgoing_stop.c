@@ -124,7 +124,7 @@ lm_outgoing_commit(struct lm_outgoing *o)
 		pthread_mutex_unlock(&s->lock);
 	}
 	lm_channel_release(s->channel, LM_CHANNEL_CONTROL);
-	if (ret == -ECANCELED && !s->committed)
+	if (ret == -ECANCELED && s->cancelled)
 		return lm_session_fail(s, ret, "cancelled");
 	if (ret != 0)
 		return lm_session_fail_send(s, ret, "sending COMMIT");

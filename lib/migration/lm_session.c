@@ -275,14 +275,14 @@ lm_session_abort(struct lm_session *s)
 {
 	struct lm_record_abort ab = { 0 };
 	const struct iovec iov = { &ab, sizeof(ab) };
-	bool told;
+	bool deaf;
 
 	pthread_mutex_lock(&s->lock);
 	ab.error = (uint32_t)-(s->report.error != 0 ? s->report.error : -ECANCELED);
 	snprintf(ab.text, sizeof(ab.text), "%.500s", s->report.why);
-	told = s->peer.closed;
+	deaf = s->peer.deaf;
 	pthread_mutex_unlock(&s->lock);
-	if (!told)
+	if (!deaf)
 		lm_channel_send(s->channel, LM_CHANNEL_CONTROL, LM_RECORD_ABORT, &iov, 1);
 }
 

@@ -154,6 +154,7 @@ lm_session_closed(struct lm_session *s, unsigned int conn, int error)
 	const char *why = lm_channel_strerror(s->channel, conn);
 
 	pthread_mutex_lock(&s->lock);
+	s->peer.deaf = s->peer.deaf || conn == LM_CHANNEL_CONTROL;
 	if (s->peer.aborted || s->peer.closed) {
 		/* What was said before is better. */
 		s->peer.closed = true;
@@ -162,7 +163,8 @@ lm_session_closed(struct lm_session *s, unsigned int conn, int error)
 		return;
 	}
 	s->peer.closed = true;
-	s->peer.closed_error = error;
+	/* Broken here, and not because somebody cancelled. */
+	s->peer.closed_error = error == -ECANCELED ? -ECONNRESET : error;
 	if (error == -ETIMEDOUT) {
 		snprintf(s->peer.text, sizeof(s->peer.text),
 			"no sign of life from the %s in %" PRIu64 " ms", peer,
@@ -170,6 +172,8 @@ lm_session_closed(struct lm_session *s, unsigned int conn, int error)
 	} else if (error == -EPROTO && why[0] == '\0') {
 		snprintf(s->peer.text, sizeof(s->peer.text), "the %s does not keep to the order",
 			peer);
+	} else if (error == -ECANCELED) {
+		snprintf(s->peer.text, sizeof(s->peer.text), "a connection to the %s broke", peer);
 	} else if (why[0] != '\0') {
 		snprintf(s->peer.text, sizeof(s->peer.text), "what the %s sends is bad: %s", peer,
 			why);

@@ -21,6 +21,7 @@
 struct lm_peer {
 	bool closed; /* nothing comes any more */
 	int closed_error;
+	bool deaf;   /* control is closed: it hears nothing either */
 	bool aborted;
 	int abort_error;
 	char text[LM_RECORD_TEXT_BYTES + 64]; /* of closed or aborted */

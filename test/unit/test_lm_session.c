@@ -279,6 +279,69 @@ test_prediction(void **state)
 	rig_close(&r);
 }
 
+static int
+break_off(void *ctx)
+{
+	struct rig *r = ctx;
+
+	lm_channel_break(r->dst.channel);
+	return 0;
+}
+
+static int
+refuse(void *ctx)
+{
+	(void)ctx;
+	return -EIO;
+}
+
+/*
+ * Breaks when a source runs again on a guess: the connection is gone after COMMIT, and the other
+ * process lives.
+ */
+static void
+test_undecided(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 2, F_ALL, 100000);
+	r.in_conf.commit = break_off;
+	r.in_conf.ctx = &r;
+	rig_migrate(&r);
+	assert_int_equal(r.in_outcome, LM_OUTCOME_COMPLETED);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_UNDECIDED);
+	assert_int_equal(lm_outgoing_cancel(r.out), -EALREADY);
+	assert_int_equal(r.src.fakes[0].state, LM_STATE_STOP_COPY);
+	assert_int_equal(lm_outgoing_resolve(r.out, false), LM_OUTCOME_COMPLETED);
+	/* Decided is decided. */
+	assert_int_equal(lm_outgoing_resolve(r.out, true), LM_OUTCOME_COMPLETED);
+	assert_int_equal(r.src.fakes[0].state, LM_STATE_STOP);
+	assert_int_equal(mig_fake_twice, 0);
+	rig_end(&r);
+	rig_close(&r);
+}
+
+/* The destination's own word lets the source run, also after COMMIT. */
+static void
+test_abort_after_commit(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 2, F_ALL, 100000);
+	r.in_conf.commit = refuse;
+	rig_migrate(&r);
+	assert_int_equal(r.in_outcome, LM_OUTCOME_FAILED);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_FAILED);
+	assert_non_null(strstr(r.out_report.why, "the destination gave up: what has to come before"));
+	assert_true(mig_fake_runs(&r.src.fakes[0]));
+	assert_int_equal(r.dst.fakes[0].resets, 1);
+	assert_int_equal(mig_fake_twice, 0);
+	rig_end(&r);
+	rig_close(&r);
+}
+
 static void
 test_converge(void **state)
 {
@@ -316,6 +379,8 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_does_not_converge),
 		cmocka_unit_test(test_prediction),
+		cmocka_unit_test(test_undecided),
+		cmocka_unit_test(test_abort_after_commit),
 		cmocka_unit_test(test_converge),
 	};
 
