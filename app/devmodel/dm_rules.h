@@ -7,8 +7,8 @@
  * @file
  * What a driver promises, and how often it broke its word.
  *
- * Each rule is a "driver MUST" or "MUST NOT" of VIRTIO 1.3 (the section stands beside it) or of
- * the PCI specification. A correct driver has none. The first break of each rule is logged.
+ * Each rule is a "driver MUST" or "MUST NOT" of VIRTIO 1.3 (the section stands beside it), of the
+ * PCI specification, or of the formats in drivers/common/pds. A correct driver has none. The first break of each rule is logged.
  */
 
 #include <stdint.h>
@@ -80,7 +80,16 @@
 		"exerciser: it is configured while it is not started") \
 	X(EX_CONFIG_BAD, "ex_config_bad", "exerciser: registers have values that make sense") \
 	X(EX_STOPPED, "ex_stopped", "vfio.h: a stopped device is not written to") \
-	X(EX_PEER, "ex_peer", "vfio.h: peers are quiet before a device stops")
+	X(EX_PEER, "ex_peer", "vfio.h: peers are quiet before a device stops") \
+	X(PDS_ACCESS, "pds_access", "pds: read-only registers are not written") \
+	X(PDS_DEVCMD_BUSY, "pds_devcmd_busy", "pds: one device command at a time") \
+	X(PDS_DOORBELL, "pds_doorbell", \
+		"pds: a doorbell names a queue of its page and an index inside the ring") \
+	X(PDS_DOORBELL_STOPPED, "pds_doorbell_stopped", "pds: no doorbell to a suspended device") \
+	X(PDS_QUEUE, "pds_queue", "pds: queues have a size, page, vector and index that exist") \
+	X(PDS_TX_DESC, "pds_tx_desc", "pds: a transmit descriptor has a known form and length") \
+	X(PDS_TX_TSO, "pds_tx_tso", "pds: a segmented packet begins and ends, segments fit") \
+	X(PDS_RX_DESC, "pds_rx_desc", "pds: a receive descriptor has a known form")
 
 enum dm_rule {
 #define DM_RULE_ENUM(id, name, text) DM_RULE_##id,

@@ -6,6 +6,7 @@
 
 static const struct dm_type *const dm_types[] = {
 	&dm_type_exerciser,
+	&dm_type_pds,
 	&dm_type_virtio_net,
 };
 

@@ -33,6 +33,7 @@ struct dm_type {
 };
 
 extern const struct dm_type dm_type_exerciser;
+extern const struct dm_type dm_type_pds;
 extern const struct dm_type dm_type_virtio_net;
 
 /** NULL: no such kind. */
