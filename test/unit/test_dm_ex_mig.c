@@ -20,6 +20,7 @@
 
 #define ALL (LM_STATE_F_STOP_COPY | LM_STATE_F_P2P | LM_STATE_F_PRE_COPY)
 #define CHUNK_MAX 200000u
+#define OUTSTANDING 3u /* operations that cannot be done before the stop */
 
 struct pair {
 	struct ex_fake src;
@@ -154,6 +155,7 @@ migrate(struct pair *p, unsigned int rounds)
 		ex_run(&p->src, 5);
 		copy_ram(p, false);
 	}
+	ex_submit(&p->src, OUTSTANDING);
 	ex_run(&p->src, 3);
 	assert_int_equal(ex_go(&p->src, LM_STATE_STOP_COPY), 0);
 	ex_run(&p->src, 3);
@@ -171,10 +173,12 @@ every_capability_and_size(void **state)
 		LM_EX_STATE_BLOCK_BYTES + 8, 70 * LM_EX_STATE_BLOCK_BYTES + 4096,
 	};
 	struct pair *p = calloc(1, sizeof(*p));
+	uint8_t window[LM_EX_WINDOW_BYTES];
 	uint64_t steps;
 	unsigned int i, k;
 
 	(void)state;
+	memset(window, 0x5a, sizeof(window));
 	for (i = 0; i < 4; i++)
 		for (k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
 			pair_init(p, flags[i], sizes[k]);
@@ -182,7 +186,11 @@ every_capability_and_size(void **state)
 			ex_submit(&p->src, 5);
 			ex_run(&p->src, 4);
 			ex_submit(&p->src, 4);
+			p->src.device.ops->bar_write(p->src.ex, LM_EX_BAR_WINDOW, 0, window,
+					sizeof(window));
 			migrate(p, 3);
+			assert_int_equal(ex_get(&p->dst, LM_EX_REG_OPS), 10);
+			assert_memory_equal(p->dst.ex->window, window, sizeof(window));
 			steps = ex_get(&p->src, LM_EX_REG_STEPS);
 			assert_true(p->moved >= sizes[k]);
 			assert_int_equal(ex_get(&p->dst, LM_EX_REG_STEPS), steps);
@@ -195,7 +203,7 @@ every_capability_and_size(void **state)
 			ex_run(&p->dst, 50);
 			assert_in_range(ex_get(&p->dst, LM_EX_REG_STEPS), steps + 147,
 					steps + 152);
-			assert_int_equal(ex_get(&p->dst, LM_EX_REG_OPS_DONE), 9);
+			assert_int_equal(ex_get(&p->dst, LM_EX_REG_OPS_DONE), 9 + OUTSTANDING);
 			ex_assert_sound(&p->dst);
 			assert_int_equal(ex_go(&p->src, LM_STATE_RUNNING), 0);
 			ex_run(&p->src, 50);

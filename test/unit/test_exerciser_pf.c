@@ -305,7 +305,10 @@ large_report(void **state)
 	assert_int_equal(p->ops->dirty_start(p->dev, NULL, 0, &page_bytes), 0);
 	storm(&w->vfs[0], 20000);
 	wait_steps(&w->vfs[0], 2 * RAM_PAGES);
+	bitmap[0] = UINT64_C(1) << 63; /* is ORed into */
 	assert_int_equal(p->ops->dirty_report(p->dev, 0, len_bytes, 4096, bitmap), 0);
+	assert_int_equal(bitmap[0], UINT64_C(1) << 63);
+	bitmap[0] = 0;
 	for (i = 0; i < len_bytes / 4096 / 64; i++)
 		nb += (uint64_t)__builtin_popcountll(bitmap[i]);
 	assert_int_equal(nb, RAM_PAGES - 1);
@@ -321,6 +324,7 @@ late_answers(void **state)
 	struct world *w = world_new(7);
 	const struct lm_provider *p = &w->vfs[0].provider;
 	enum lm_state at = LM_STATE_ERROR;
+	struct lm_provider again;
 	uint64_t end_ns;
 	int ret;
 
@@ -338,10 +342,15 @@ late_answers(void **state)
 	assert_int_equal(ret, 0);
 	assert_int_equal(at, LM_STATE_RUNNING_P2P);
 	walk(&w->vfs[0], LM_STATE_RUNNING, 0);
-	/* This one never comes: closing does not wait for it. */
+	/* This one never comes: closing does not wait for it, and a new handle is not troubled. */
 	p = &w->vfs[1].provider;
 	assert_int_equal(p->ops->arcs[0].fn(p->dev, LM_STATE_RUNNING, LM_STATE_RUNNING_P2P),
 			-ETIMEDOUT);
+	lm_ex_pf_close(w->pf);
+	assert_int_equal(lm_ex_pf_open(w->pf_pci, NULL, &w->pf), 0);
+	assert_int_equal(lm_ex_pf_vf(w->pf, 1, &again), 0);
+	assert_int_equal(again.ops->state(again.dev, &at), 0);
+	assert_int_equal(at, LM_STATE_RUNNING);
 	world_close(w);
 }
 
