@@ -236,8 +236,9 @@ lm_ram_mark_all(struct lm_ram *ram)
 	unsigned int i;
 
 	for (i = 0; i < ram->nb; i++)
-		lm_ram_area_mark(ram->areas[i], ram->areas[i]->first_bit,
-				ram->areas[i]->end_bit - 1);
+		if ((ram->areas[i]->region.flags & LM_RAM_F_NAMED_ONLY) == 0)
+			lm_ram_area_mark(ram->areas[i], ram->areas[i]->first_bit,
+					ram->areas[i]->end_bit - 1);
 }
 
 /* First word after those of a group. */

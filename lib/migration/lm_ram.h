@@ -27,6 +27,8 @@ struct lm_ram;
  * begins a migration by lm_ram_mark_all() therefore has it sent whole then.
  */
 #define LM_RAM_F_AFTER_STOP 0x2u
+/** Goes only where it is marked by address: lm_ram_mark_all() passes it over. */
+#define LM_RAM_F_NAMED_ONLY 0x4u
 
 #define LM_RAM_PAGE_BYTES 4096u
 
@@ -57,7 +59,7 @@ const struct lm_ram_region *lm_ram_get(const struct lm_ram *ram, unsigned int in
  * before (R1). What lies in no region is ignored.
  */
 void lm_ram_mark(struct lm_ram *ram, uint64_t addr, uint64_t len_bytes);
-/** All pages of all regions. Any thread. */
+/** All pages of all regions but LM_RAM_F_NAMED_ONLY. Any thread. */
 void lm_ram_mark_all(struct lm_ram *ram);
 /**
  * OR a bitmap by address, of any page size and alignment; it is left as it was. Any thread; the
