@@ -32,6 +32,7 @@ dm_args_usage(const char *program)
 		"  --features HEXMASK    offer at most these\n"
 		"  --notify-shared       one doorbell for all queues, trapped\n"
 		"  --control PATH        control socket, a JSON object per line\n"
+		"  --trace PATH          save what drivers have used of the device, at the end\n"
 		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, no-ring-reset,\n"
 		"                        stuck-ring-reset, no-function-reset, lost-irq=N,\n"
 		"                        die-at=FRAMES, overrun,\n"
@@ -119,6 +120,9 @@ dm_args_one(const struct option *option, const char *text, struct dm_args *args)
 	case 'c':
 		args->control = text;
 		return 0;
+	case 't':
+		args->trace = text;
+		return 0;
 	case 'm':
 		return dm_args_mac(name, text, args->mac);
 	case 'p':
@@ -179,6 +183,7 @@ dm_args_parse(int argc, char **argv, struct dm_args *args)
 		{ "socket", required_argument, NULL, 's' },
 		{ "wire", required_argument, NULL, 'w' },
 		{ "control", required_argument, NULL, 'c' },
+		{ "trace", required_argument, NULL, 't' },
 		{ "mac", required_argument, NULL, 'm' },
 		{ "queue-pairs", required_argument, NULL, 'p' },
 		{ "queue-size", required_argument, NULL, 'q' },

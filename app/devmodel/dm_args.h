@@ -27,6 +27,7 @@ struct dm_args {
 	const char *options[DM_MAX_OPTIONS]; /* KEY=VALUE, for the device */
 	uint32_t nb_options;
 	const char *control;
+	const char *trace;
 	uint8_t mac[6];
 	uint16_t queue_pairs;
 	uint16_t queue_size;

@@ -17,6 +17,7 @@
 #include "dm_fault.h"
 #include "dm_pci.h"
 #include "dm_rules.h"
+#include "dm_trace.h"
 #include "lm_vu_server.h"
 
 /** What a device may ask of the function that carries it. */
@@ -37,6 +38,7 @@ struct dm_host {
 	bool bus_master;
 	struct dm_rules *rules;
 	struct dm_faults *faults;
+	struct dm_trace *trace; /* NULL: nobody asks */
 };
 
 #define DM_MAX_BARS 6

@@ -95,12 +95,32 @@ static const struct dm_pci_ops dm_function_pci_ops = {
 	.irq = dm_function_fire,
 };
 
+static const struct {
+	const char *read, *write;
+} dm_function_groups[LM_VU_NUM_REGIONS] = {
+	{ "bar0.read", "bar0.write" }, { "bar1.read", "bar1.write" },
+	{ "bar2.read", "bar2.write" }, { "bar3.read", "bar3.write" },
+	{ "bar4.read", "bar4.write" }, { "bar5.read", "bar5.write" },
+	[LM_VU_REGION_CONFIG] = { "pci.read", "pci.write" },
+};
+
+static void
+dm_function_trace(struct dm_function *f, uint32_t region, bool write, uint64_t offset,
+		uint32_t len_bytes)
+{
+	if (f->host.trace == NULL || dm_function_groups[region].read == NULL)
+		return;
+	dm_trace_bytes(f->host.trace, write ? dm_function_groups[region].write :
+			dm_function_groups[region].read, offset, len_bytes);
+}
+
 static int
 dm_function_region_read(void *ctx, uint32_t region, uint64_t offset, void *buf,
 		uint32_t len_bytes)
 {
 	struct dm_function *f = ctx;
 
+	dm_function_trace(f, region, false, offset, len_bytes);
 	if (region == LM_VU_REGION_CONFIG)
 		dm_pci_config_read(&f->pci, (uint32_t)offset, buf, len_bytes);
 	else if (region == f->device.msix_bar)
@@ -118,6 +138,7 @@ dm_function_region_write(void *ctx, uint32_t region, uint64_t offset, const void
 {
 	struct dm_function *f = ctx;
 
+	dm_function_trace(f, region, true, offset, len_bytes);
 	if (region == LM_VU_REGION_CONFIG)
 		dm_pci_config_write(&f->pci, (uint32_t)offset, buf, len_bytes);
 	else if (region == f->device.msix_bar)

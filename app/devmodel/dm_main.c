@@ -18,6 +18,7 @@ struct dm_app {
 	struct dm_wire *wires[DM_MAX_FUNCTIONS];
 	struct dm_loop *loop;
 	struct dm_control *control;
+	struct dm_trace *trace;
 	int signal_fd;
 };
 
@@ -140,6 +141,7 @@ dm_app_devices(struct dm_app *app, const struct dm_args *args)
 	for (i = 0; i < app->nb_functions; i++) {
 		dm_function_init(&app->functions[i], args->sockets[i]);
 		app->functions[i].faults = args->faults;
+		app->functions[i].host.trace = app->trace;
 	}
 	ret = args->type->create(args, app->wires, app->functions);
 	return ret == 0 ? dm_app_faults(app, args) :
@@ -180,6 +182,8 @@ dm_app_open(struct dm_app *app, const struct dm_args *args)
 		ret = dm_app_signals(app);
 	if (ret != 0)
 		return dm_app_fail("cannot start", "the event loop", ret);
+	if (args->trace != NULL && dm_trace_create(&app->trace) != 0)
+		return -ENOMEM;
 	ret = dm_app_devices(app, args);
 	if (ret != 0)
 		return ret;
@@ -202,6 +206,7 @@ dm_app_close(struct dm_app *app)
 		dm_function_close(&app->functions[i]);
 	for (i = 0; i < DM_MAX_FUNCTIONS; i++)
 		dm_wire_close(app->wires[i]);
+	dm_trace_destroy(app->trace);
 	dm_loop_destroy(app->loop);
 	if (app->signal_fd >= 0)
 		close(app->signal_fd);
@@ -232,6 +237,11 @@ main(int argc, char **argv)
 			printf("ready %s\n", args.sockets[i]);
 		fflush(stdout);
 		dm_loop_run(app->loop);
+	}
+	if (ret == 0 && app->trace != NULL) {
+		ret = dm_trace_save(app->trace, args.type->name, args.trace);
+		if (ret != 0)
+			dm_app_fail("cannot write", args.trace, ret);
 	}
 	dm_app_close(app);
 	free(app);

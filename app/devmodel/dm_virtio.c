@@ -193,12 +193,15 @@ dm_virtio_status_write(struct dm_virtio *v, uint8_t status)
 		dm_rule_broken(v->host->rules, DM_RULE_STATUS_CLEARED, "0x%02x after 0x%02x",
 				status, v->status);
 
+	dm_trace_bits(v->host->trace, "status", status);
 	dm_virtio_status_check(v, status);
 	status = (status & DM_VIRTIO_STATUS_DRIVER_BITS) | v->status;
 	if ((status & ~v->status & LM_VIRTIO_STATUS_FEATURES_OK) != 0 && !dm_virtio_features_ok(v))
 		status &= ~LM_VIRTIO_STATUS_FEATURES_OK;
 	if ((status & LM_VIRTIO_STATUS_FEATURES_OK) == 0)
 		status &= ~LM_VIRTIO_STATUS_DRIVER_OK;
+	if ((status & LM_VIRTIO_STATUS_DRIVER_OK) != 0)
+		dm_trace_bits(v->host->trace, "feature", v->accepted);
 	v->status = status;
 }
 

@@ -198,6 +198,7 @@ dm_net_ctrl_run(struct dm_net *net, const uint8_t *buf, uint32_t len)
 				"class %u, command %u, %u bytes", hdr.class, hdr.cmd, data_bytes);
 		return LM_VIRTIO_NET_ERR;
 	}
+	dm_trace_mark(net->host->trace, "ctrl", hdr.class << 8 | hdr.cmd);
 	return LM_VIRTIO_NET_OK;
 }
 
