@@ -14,7 +14,7 @@ SOURCE=${DPDK_SOURCE:-$CACHE/dpdk}
 DPDK_LM_BUILD=$(mkdir -p "$BUILD" && cd "$BUILD" && pwd)
 export DPDK_LM_BUILD
 mkdir -p "$BUILD/results"
-rm -f "$BUILD"/results/*.xml
+rm -rf "$BUILD"/results/*.xml "$BUILD/results/traces" "$BUILD/results/headers.json"
 
 say()
 {
@@ -41,6 +41,14 @@ pytests()
 	[ $rc -eq 0 ] || failed="$failed $suite"
 }
 
+# The page in doc/ is written only when every judge has spoken.
+judged()
+{
+	page=$BUILD/judged.rst
+	[ -z "$failed" ] && ! grep -q '<skipped' "$BUILD"/results/*.xml && page=doc/judged.rst
+	"$PYTHON" devtools/judged.py "$BUILD/results" "$page" || failed="$failed judged"
+}
+
 finish()
 {
 	"$PYTHON" devtools/count_tests.py "$BUILD"/results/*.xml || failed="$failed counts"
@@ -58,6 +66,8 @@ if [ "$LEVEL" = oracle ]; then
 	pytests conformance test/conformance
 	pytests shim test/shim
 	pytests uml test/uml
+	say 'the page of what was judged'
+	judged
 	finish
 fi
 

@@ -64,6 +64,24 @@ def program(build_dir: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
+def trace(request: pytest.FixtureRequest, build_dir: Path) -> Callable[[str], list[str]]:
+    """trace(card): a model's options, so that devtools/judged.py sees what the judge has used.
+
+    The judge is the foreign code that the test's marker names; without one there are no options.
+    """
+
+    def options(card: str) -> list[str]:
+        marker = request.node.get_closest_marker("judge")
+        if marker is None or not marker.args[0]:
+            return []
+        path = build_dir / "results/traces" / marker.args[0]
+        path.mkdir(parents=True, exist_ok=True)
+        return ["--trace", str(path / f"{request.node.path.stem}::{request.node.name}.{card}.json")]
+
+    return options
+
+
+@pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """launch(name, argv...): a Process that is ended after the test, whatever happens."""
     with ExitStack() as stack:

@@ -19,6 +19,6 @@ from shim_rig import Rig  # noqa: E402
 
 @pytest.fixture
 def rig(tmp_path: Path, build_dir: Path, launch: Callable[..., Process],
-        program: Callable[[str], Path]) -> Iterator[Rig]:
+        program: Callable[[str], Path], trace: Callable[[str], list[str]]) -> Iterator[Rig]:
     with ExitStack() as stack:
-        yield Rig(stack, tmp_path, build_dir, launch, program)
+        yield Rig(stack, tmp_path, build_dir, launch, program, trace)

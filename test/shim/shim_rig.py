@@ -129,12 +129,14 @@ class Rig:
     """One function of a model behind the shim."""
 
     def __init__(self, stack: ExitStack, directory: Path, build: Path,
-                 launch: Callable[..., Process], program: Callable[[str], Path]) -> None:
+                 launch: Callable[..., Process], program: Callable[[str], Path],
+                 trace: Callable[[str], list[str]]) -> None:
         self._stack = stack
         self.directory = directory
         self._build = build
         self._launch = launch
         self._program = program
+        self._trace = trace
         self.socket = directory / "vfu"
         self.cable: Cable
         self.model: Process
@@ -143,7 +145,8 @@ class Rig:
     def start_model(self, device: str, *options: object) -> None:
         self.model = self._launch(
             "model", self._program("dpdk-lm-devmodel"), device, "--socket", self.socket, "--wire",
-            f"listen:{self.directory}/wire", "--control", self.directory / "control", *options)
+            f"listen:{self.directory}/wire", "--control", self.directory / "control",
+            *self._trace("card"), *options)
         self.model.wait_line("^ready", READY_S)
         self.control = Control("model", str(self.directory / "control"))
         self._stack.callback(self.control.close)

@@ -13,6 +13,8 @@ import pytest
 
 from shim_rig import Rig
 
+pytestmark = pytest.mark.judge("DPDK's net_virtio")
+
 MAC = bytes.fromhex("52:54:00:4c:4d:01".replace(":", ""))
 PEER = bytes.fromhex("024c4d0000aa")
 
@@ -156,6 +158,7 @@ def test_link(rig: Rig) -> None:
     rig.check()
 
 
+@pytest.mark.judge("")  # what a liar says counts for nothing
 def test_lost_interrupt_is_seen(rig: Rig) -> None:
     """A model that loses interrupts: the driver keeps telling what it heard last."""
     rig.start_model("virtio-net", "--fault", "lost-irq=1")
