@@ -36,7 +36,8 @@ def fixture_kernel(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(name="boot")
 def fixture_boot(kernel: Path, build_dir: Path, program: Callable[[str], Path],
-                 launch: Callable[..., Process], tmp_path: Path) -> Iterator[Boot]:
+                 launch: Callable[..., Process], tmp_path: Path, trace: Callable[[str], list[str]]
+                 ) -> Iterator[Boot]:
     """boot([model options, ...], cpus=...): Linux with one virtio-net function each."""
     tools = build_dir / "test/uml"
     with ExitStack() as stack:
@@ -45,7 +46,7 @@ def fixture_boot(kernel: Path, build_dir: Path, program: Callable[[str], Path],
             name = f"card{number}"
             vfu, ctl, uml = (tmp_path / f"{name}.{end}" for end in ("vfu", "ctl", "uml"))
             model = launch(f"{name}.model", program("dpdk-lm-devmodel"), "virtio-net", "--socket",
-                           vfu, "--control", ctl, *options)
+                           vfu, "--control", ctl, *trace(name), *options)
             model.wait_line("^ready ", 10)
             bridge = launch(f"{name}.bridge", tools / "uml-bridge", uml, vfu)
             bridge.wait_line("^ready ", 10)

@@ -10,7 +10,6 @@ import os
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -23,6 +22,7 @@ from virtio_features import RINGS, without
 
 SEED = int(os.environ.get("DPDK_LM_SEED", time.strftime("%Y%m%d")))
 Make = Callable[..., Traffic]
+pytestmark = pytest.mark.judge("")  # what a liar says counts for nothing
 
 
 def lying(boot: Boot, *faults: str) -> Boot:
@@ -46,6 +46,7 @@ def chance(group: str) -> random.Random:
     ("interrupts", "lost-irq", 1, 1),
     ("data", "flip", 1, 500),
     ("multi-queue", "deaf-ctrl", 0, 0),
+    ("features", "offer", 1 << 38, 1 << 38),  # doorbells that tell more than a queue's number
 ))
 def test_traffic_sees(boot: Boot, traffic: Make, group: str, fault: str, least: int, most: int
                       ) -> None:
@@ -89,12 +90,6 @@ def test_configuration_sees(boot: Boot, cable: Cable) -> None:
     """A change that nobody is told of."""
     with pytest.raises((AssertionError, HarnessError)):
         test_virtio_net_ctrl.test_link_and_announce(lying(boot, "lost-config-irq"), cable)
-
-
-def test_features_see(boot: Boot, tmp_path: Path) -> None:
-    """A feature without anything behind it: checksums that nobody completes."""
-    with pytest.raises((AssertionError, HarnessError)):
-        test_virtio_net_stack.judge_tcp(lying(boot, "offer=1"), tmp_path, 1500, 10)
 
 
 def test_vp_vdpa_sees(boot: Boot, traffic: Make) -> None:

@@ -15,6 +15,7 @@ PCI = "/sys/bus/pci/devices/0000:00:00.0"
 DRIVER = "/sys/bus/pci/drivers/virtio-pci"
 
 Make = Callable[..., Traffic]
+pytestmark = pytest.mark.judge("virtio_net")
 
 
 def test_features(boot: Boot, traffic: Make, ring: tuple[str, str]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
 from lm_harness import HarnessError
 from uml_machine import Boot, Cable, Card, wait
 
 MAC = "52:54:00:4c:4d:01"
 OTHER = "52:54:00:4c:4d:77"
 GROUP = "01:00:5e:01:02:03"
+pytestmark = pytest.mark.judge("virtio_net")
 UP = ("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1;"
       " ip link set eth0 up")
 

@@ -15,8 +15,10 @@ MAC = "52:54:00:4c:4d:01"
 PCI = "/sys/bus/pci/devices/0000:00:00.0"
 
 
-def judge_tcp(boot: Boot, tmp_path: Path, mtu: int, seconds: int) -> None:
-    """A connection between two cards, each in a network of its own."""
+@pytest.mark.judge("Linux TCP")
+@pytest.mark.parametrize("mtu", [1500, 9000])
+def test_tcp(boot: Boot, tmp_path: Path, mtu: int) -> None:
+    """Catches: bytes changed or lost where the generator's frames are not; checksums, segments."""
     machine = boot(["--wire", f"listen:{tmp_path}/wire", "--mtu", str(mtu), "--queue-pairs", "2"],
                    ["--wire", f"link:{tmp_path}/wire", "--mtu", str(mtu), "--mac",
                     "52:54:00:4c:4d:02"], cpus=2)
@@ -24,19 +26,16 @@ def judge_tcp(boot: Boot, tmp_path: Path, mtu: int, seconds: int) -> None:
     linux.run("ip netns add far && ip link set eth1 netns far &&"
               " ip address add 192.0.2.1/24 dev eth0 && ip link set eth0 up &&"
               " ip -n far address add 192.0.2.2/24 dev eth1 && ip -n far link set eth1 up")
+    offloads = linux.run("ethtool -k eth0")
+    assert "tcp-segmentation-offload: on" in offloads and "tx-checksumming: on" in offloads
     linux.run(f"ip netns exec far python3 {TCP_ECHO} serve >/dev/kmsg 2>&1 & sleep 1")
-    linux.run(f"python3 {TCP_ECHO} call 192.0.2.2 {16 << 20}", seconds)
+    linux.run(f"python3 {TCP_ECHO} call 192.0.2.2 {16 << 20}", 50)
     # Linux left it to the models to cut what is longer than the cable takes.
     assert all(card.stats()["tx_segments"] > 1000 for card in machine.cards)
     machine.clean()
 
 
-@pytest.mark.parametrize("mtu", [1500, 9000])
-def test_tcp(boot: Boot, tmp_path: Path, mtu: int) -> None:
-    """Catches: bytes changed or lost where the generator's frames are not; checksums, sizes."""
-    judge_tcp(boot, tmp_path, mtu, 50)
-
-
+@pytest.mark.judge("vp_vdpa")
 def test_vp_vdpa(boot: Boot, traffic: Callable[..., Traffic], ring: tuple[str, str]) -> None:
     """Catches: what Linux's vDPA driver asks of a function and virtio-pci does not."""
     cable = traffic(MAC, "--rate", "1000")
