@@ -48,7 +48,8 @@ if command -v shellcheck >/dev/null; then
 fi
 if command -v mypy >/dev/null; then
 	for f in usertools/lm_harness usertools/dpdk-lm-demo.py test/bench/bench_downtime.py \
-			test/conftest.py test/py/test_exerciser.py test/py/test_harness.py \
+			test/conftest.py test/py/test_check.py test/py/test_exerciser.py \
+			test/py/test_harness.py \
 			test/py/test_lm_tracker.py test/qemu/conftest.py test/qemu/test_cli.py \
 			test/qemu/test_cli_serve.py test/qemu/test_demo.py \
 			test/qemu/test_kill.py test/qemu/test_migrate.py \

@@ -17,6 +17,7 @@ static const struct {
 	const char *help;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
+	{ "check", "can this device be migrated, and what is to be done", test_lm_check },
 	{ "serve", "own the vhost-user sockets of vDPA devices, for VMs", test_lm_serve },
 	{ "version", "print the versions of this program and of DPDK", verb_version },
 	{ "help", "print this", verb_help },

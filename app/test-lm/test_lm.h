@@ -39,6 +39,7 @@ struct test_lm_serve_conf {
 	bool client;
 };
 
+int test_lm_check(int argc, char **argv);
 int test_lm_serve(int argc, char **argv);
 
 /* serve_eal.c */

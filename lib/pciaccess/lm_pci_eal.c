@@ -18,6 +18,7 @@
 
 #include "lm_compat.h"
 #include "lm_pci_eal.h"
+#include "lm_pci_sysfs.h"
 #include "lm_pci_vfio.h"
 
 RTE_LOG_REGISTER_DEFAULT(lm_pci_logtype, NOTICE)
@@ -84,22 +85,6 @@ static const struct lm_pci_ops eal_ops = {
 	.dma_needs_fd = false,
 };
 
-/* vfio-pci itself, or a variant driver: pds-vfio-pci, mlx5-vfio-pci, virtio_vfio_pci, ... */
-static bool
-is_vfio_driver(const char *name)
-{
-	static const char *const endings[] = { "vfio-pci", "vfio_pci" };
-	size_t len = strlen(name), end;
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(endings); i++) {
-		end = strlen(endings[i]);
-		if (len >= end && strcmp(name + len - end, endings[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int
 check_binding(struct lm_pci *pci, const char *addr)
 {
@@ -115,10 +100,10 @@ check_binding(struct lm_pci *pci, const char *addr)
 	target[len] = '\0';
 	driver = strrchr(target, '/');
 	driver = driver != NULL ? driver + 1 : target;
-	if (!is_vfio_driver(driver))
+	if (!lm_pci_is_vfio_driver(driver))
 		return lm_pci_fail(pci, -ENODEV, "bound to %s, which is not VFIO. Type: "
 				"dpdk-devbind.py --bind=vfio-pci %s", driver, addr);
-	snprintf(pci->driver, sizeof(pci->driver), "%s", driver);
+	snprintf(pci->driver, sizeof(pci->driver), "%.31s", driver);
 	return 0;
 }
 

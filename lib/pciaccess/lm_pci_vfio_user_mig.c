@@ -36,7 +36,7 @@ vu_mig_caps(struct lm_pci *pci, struct lm_pci_mig_caps *caps)
 	if (ret < 0 && ret != -ENOTTY)
 		return result(pci, ret, "asking for a dirty log");
 	caps->has_log = ret >= 0;
-	/* libvfio-user's rules; with another page size it never answers. Others do not mind them. */
+	/* libvfio-user's rules: with another page size it never answers. Others do not mind. */
 	caps->log = (struct lm_pci_log_limits){ .whole_ranges = true, .fixed_page_size = true };
 	return 0;
 }
