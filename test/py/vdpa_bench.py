@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, launch: Callable[..., Process], program: Callable[[str], Path],
                  directory: Path, tag: str = "a", devargs: str = "", pairs: int = 2,
-                 model: tuple[str, ...] = (), client: bool = False) -> None:
+                 model: tuple[str, ...] = (), client: bool = False, eal: str = "") -> None:
         self.launch = launch
         self.program = program
         self.directory = directory / tag
@@ -47,9 +47,9 @@ class Bench:
             *model)
         self.model.wait_line("^ready", READY_S)
         self.control = Control(f"model {tag}", str(self.directory / "control"))
-        self.start_backend(devargs, client)
+        self.start_backend(devargs, client, eal)
 
-    def start_backend(self, devargs: str = "", client: bool = False) -> None:
+    def start_backend(self, devargs: str = "", client: bool = False, eal: str = "") -> None:
         run = self.directory / "run"
         run.mkdir(exist_ok=True)
         device = f"socket={self.vfu}" + (f",{devargs}" if devargs else "")
@@ -57,6 +57,8 @@ class Bench:
                               "--vhost", self.vhost, "--file-prefix", self.tag]
         if client:
             argv.append("--client")
+        if eal:
+            argv += ["--eal", eal]
         self.backend = self.launch(f"backend-{self.tag}", *argv,
                                    env={"RUNTIME_DIRECTORY": str(run)})
         self.backend.wait_line("^ready", READY_S)

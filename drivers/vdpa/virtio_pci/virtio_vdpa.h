@@ -69,6 +69,7 @@ struct virtio_vdpa_args {
 	uint32_t test_log_drop;   /* one page in N; 0: off */
 	rte_cpuset_t relay_cpus;
 	bool has_relay_cpus;
+	int32_t relay_thread;     /* shared by devices with the same number; -1: own */
 	bool log_full;
 	bool vdpa;                /* PCI only: opt in */
 };
@@ -356,7 +357,31 @@ void virtio_vdpa_nudge(struct virtio_vdpa_queue *q);
 int virtio_vdpa_irq_bind(struct virtio_vdpa_queue *q);
 int virtio_vdpa_irq_bind_all(struct virtio_vdpa *dev);
 
+/* virtio_vdpa_runner.c: who runs the workers */
+
+/** A worker's place in a thread, or the service that runs it. */
+struct virtio_vdpa_seat;
+/**
+ * With service cores: a service of the device's own. Else a control thread, the device's own or,
+ * with relay_thread=N, one that all devices with the same N share.
+ */
+int virtio_vdpa_runner_join(struct virtio_vdpa *dev, struct virtio_vdpa_worker *w,
+		struct virtio_vdpa_seat **seat);
+/** Returns when nobody runs the worker any more. */
+void virtio_vdpa_runner_leave(struct virtio_vdpa_seat *seat);
+/** In a few words, for telemetry. */
+void virtio_vdpa_runner_describe(const struct virtio_vdpa_seat *seat, char *buf, size_t size);
+
 /* virtio_vdpa_worker.c: relaying and kicks */
+
+/** One round over all relayed queues. @return chains moved */
+unsigned int virtio_vdpa_worker_poll(struct virtio_vdpa_worker *w);
+/** Ask for notifications; true: no work until the worker's fd is readable. */
+bool virtio_vdpa_worker_may_sleep(struct virtio_vdpa_worker *w);
+/** Take what is signalled on the eventfds; does not wait. */
+void virtio_vdpa_worker_events(struct virtio_vdpa_worker *w);
+int virtio_vdpa_worker_fd(const struct virtio_vdpa_worker *w);
+void virtio_vdpa_worker_describe(const struct virtio_vdpa_worker *w, char *buf, size_t size);
 
 int virtio_vdpa_worker_create(struct virtio_vdpa *dev, struct virtio_vdpa_worker **worker);
 void virtio_vdpa_worker_destroy(struct virtio_vdpa_worker *w);

@@ -101,6 +101,17 @@ args_cpus(const char *value, struct virtio_vdpa_args *args)
 }
 
 static int
+args_thread(const char *value, struct virtio_vdpa_args *args)
+{
+	uint64_t n;
+	int ret = args_number(value, 10, 1023, &n);
+
+	if (ret == 0)
+		args->relay_thread = (int32_t)n;
+	return ret;
+}
+
+static int
 args_budget(const char *value, struct virtio_vdpa_args *args)
 {
 	uint64_t n;
@@ -141,12 +152,13 @@ static const struct args_key keys[] = {
 	{ "features", "hexadecimal mask", args_features },
 	{ "log", "full or used", args_log },
 	{ "relay_cpus", "CPU[-CPU][+CPU...]", args_cpus },
+	{ "relay_thread", "0 to 1023", args_thread },
 	{ "stop_budget_ms", "1 to 60000", args_budget },
 	{ "test_log_drop", "number", args_drop },
 	{ "vdpa", "0 or 1", args_vdpa },
 };
 static const char * const key_names[] = { "socket", "premap", "features", "log", "relay_cpus",
-	"stop_budget_ms", "test_log_drop", "vdpa", NULL };
+	"relay_thread", "stop_budget_ms", "test_log_drop", "vdpa", NULL };
 
 struct args_walk {
 	const char *name;
@@ -183,13 +195,14 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 	memset(args, 0, sizeof(*args));
 	args->features = UINT64_MAX;
 	args->stop_budget_ms = VIRTIO_VDPA_STOP_BUDGET_MS;
+	args->relay_thread = -1;
 	if (str == NULL || str[0] == '\0')
 		return 0;
 	/* A PCI device without the opt-in belongs to another driver, with keys of its own. */
 	list = rte_kvargs_parse(str, is_pci ? NULL : key_names);
 	if (list == NULL) {
 		VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: socket= premap= features= log= "
-			"relay_cpus= stop_budget_ms= test_log_drop=", str);
+			"relay_cpus= relay_thread= stop_budget_ms= test_log_drop=", str);
 		return -EINVAL;
 	}
 	if (is_pci) {
@@ -202,7 +215,7 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 		list = rte_kvargs_parse(str, key_names);
 		if (list == NULL) {
 			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= "
-				"features= log= relay_cpus= stop_budget_ms= test_log_drop=", str);
+				"features= log= relay_cpus= relay_thread= stop_budget_ms= test_log_drop=", str);
 			return -EINVAL;
 		}
 	}

@@ -156,13 +156,15 @@ tel_info(void *ctx, struct lm_text *out, unsigned int max)
 	struct texts t = { .out = out, .max = max };
 	struct virtio_vdpa *dev = ctx;
 	struct virtio_vdpa_queue *q;
-	char name[16];
+	char name[16], runner[32];
 	uint16_t i;
 
 	text(&t, "driver", "vdpa_virtio_pci");
 	text(&t, "socket", "%s", dev->args.socket);
 	text(&t, "state", "%s", tel_state(dev));
 	text(&t, "logging", "%s", atomic_load(&dev->log_on) ? "on" : "off");
+	virtio_vdpa_worker_describe(dev->worker, runner, sizeof(runner));
+	text(&t, "relays_run_by", "%s", runner);
 	text(&t, "queue_pairs", "%u", dev->max_pairs);
 	text(&t, "features_device", "0x%" PRIx64, dev->device_features);
 	text(&t, "features_offered", "0x%" PRIx64, dev->guest_features);

@@ -9,19 +9,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <rte_pause.h>
-
-#include "lm_thread.h"
 #include "virtio_net_if.h"
 #include "virtio_vdpa.h"
 
 /*
- * The thread that relays and forwards kicks. It polls while there is work, and after a while
- * without any it asks both sides of every relay to notify and sleeps on their eventfds.
+ * What relays and forwards kicks of one device, a round at a time; virtio_vdpa_runner.c says which
+ * thread calls it. While there is work the eventfds are looked at now and then only; for sleeping,
+ * both sides of every relay are asked to notify.
  */
 
 #define WORKER_BURST 64
-#define WORKER_EMPTY_ROUNDS 256
 #define WORKER_EVENT_ROUNDS 32 /* rounds between two looks at the eventfds while polling */
 #define WORKER_EVENTS 32
 
@@ -34,11 +31,10 @@ enum worker_source {
 
 struct virtio_vdpa_worker {
 	struct virtio_vdpa *dev;
-	struct lm_thread thread;
 	int epfd;
 	int wakefd;
-	_Atomic bool stop;
 	uint32_t rounds;
+	struct virtio_vdpa_seat *seat;
 };
 
 static int
@@ -195,7 +191,7 @@ worker_device(struct virtio_vdpa_worker *w)
 }
 
 static void
-worker_events(struct virtio_vdpa_worker *w, int timeout_ms)
+worker_events(struct virtio_vdpa_worker *w)
 {
 	struct epoll_event events[WORKER_EVENTS];
 	struct virtio_vdpa_queue *q;
@@ -203,7 +199,7 @@ worker_events(struct virtio_vdpa_worker *w, int timeout_ms)
 	eventfd_t n;
 	int nb, i;
 
-	nb = epoll_wait(w->epfd, events, WORKER_EVENTS, timeout_ms);
+	nb = epoll_wait(w->epfd, events, WORKER_EVENTS, 0);
 	for (i = 0; i < nb; i++) {
 		q = &w->dev->queue[(uint32_t)events[i].data.u64];
 		switch ((enum worker_source)(events[i].data.u64 >> 32)) {
@@ -226,30 +222,32 @@ worker_events(struct virtio_vdpa_worker *w, int timeout_ms)
 		sched_yield();
 }
 
-static lm_thread_ret_t
-worker_main(void *arg)
+unsigned int
+virtio_vdpa_worker_poll(struct virtio_vdpa_worker *w)
 {
-	struct virtio_vdpa_worker *w = arg;
-	uint32_t empty = 0;
+	unsigned int n = worker_round(w->dev);
 
-	if (w->dev->args.has_relay_cpus &&
-			rte_thread_set_affinity(&w->dev->args.relay_cpus) != 0)
-		VDPA_LOG(WARNING, w->dev, "cannot run the relay on the CPUs of relay_cpus=");
-	while (!atomic_load_explicit(&w->stop, memory_order_acquire)) {
-		if (worker_round(w->dev) != 0) {
-			empty = 0;
-		} else if (++empty < WORKER_EMPTY_ROUNDS) {
-			rte_pause();
-		} else if (worker_may_sleep(w->dev)) {
-			virtio_vdpa_count(w->dev, VIRTIO_VDPA_SLEEPS, 1);
-			worker_events(w, -1);
-			empty = 0;
-			continue;
-		}
-		if (++w->rounds % WORKER_EVENT_ROUNDS == 0)
-			worker_events(w, 0);
-	}
-	return LM_THREAD_RETURN;
+	if (++w->rounds % WORKER_EVENT_ROUNDS == 0)
+		worker_events(w);
+	return n;
+}
+
+bool
+virtio_vdpa_worker_may_sleep(struct virtio_vdpa_worker *w)
+{
+	return worker_may_sleep(w->dev);
+}
+
+void
+virtio_vdpa_worker_events(struct virtio_vdpa_worker *w)
+{
+	worker_events(w);
+}
+
+int
+virtio_vdpa_worker_fd(const struct virtio_vdpa_worker *w)
+{
+	return w->epfd;
 }
 
 static int
@@ -279,7 +277,7 @@ virtio_vdpa_worker_create(struct virtio_vdpa *dev, struct virtio_vdpa_worker **w
 	w->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ret = w->epfd < 0 || w->wakefd < 0 ? -errno : worker_sources(w);
 	if (ret == 0)
-		ret = lm_thread_create(&w->thread, "lm-relay", worker_main, w);
+		ret = virtio_vdpa_runner_join(dev, w, &w->seat);
 	if (ret != 0) {
 		if (w->epfd >= 0)
 			close(w->epfd);
@@ -295,12 +293,16 @@ virtio_vdpa_worker_create(struct virtio_vdpa *dev, struct virtio_vdpa_worker **w
 void
 virtio_vdpa_worker_destroy(struct virtio_vdpa_worker *w)
 {
-	atomic_store_explicit(&w->stop, true, memory_order_release);
-	virtio_vdpa_worker_wake(w);
-	lm_thread_join(&w->thread);
+	virtio_vdpa_runner_leave(w->seat);
 	close(w->epfd);
 	close(w->wakefd);
 	free(w);
+}
+
+void
+virtio_vdpa_worker_describe(const struct virtio_vdpa_worker *w, char *buf, size_t size)
+{
+	virtio_vdpa_runner_describe(w->seat, buf, size);
 }
 
 void
