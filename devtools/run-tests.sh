@@ -80,6 +80,9 @@ pytests py test/py
 pytests conformance test/conformance
 if [ "$LEVEL" = all ]; then
 	pytests qemu test/qemu --migrations 50
+	export DPDK_LM_STRESS=1000000
+	pytests stress test/py/test_vdpa_stress.py
+	unset DPDK_LM_STRESS
 	pytests shim test/shim
 	pytests uml test/uml
 	say bench
