@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
 A guest driver that does everything that VIRTIO allows and no driver does: buffers in pieces, in the
-ring or in tables, heads in any order, notifications switched on and off, stops and resets under way.
+ring or in tables, heads in any order, notifications switched on and off, stops and resets under
+way.
 """
 
 from __future__ import annotations

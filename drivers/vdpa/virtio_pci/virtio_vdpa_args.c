@@ -215,7 +215,8 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 		list = rte_kvargs_parse(str, key_names);
 		if (list == NULL) {
 			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= "
-				"features= log= relay_cpus= relay_thread= stop_budget_ms= test_log_drop=", str);
+				"features= log= relay_cpus= relay_thread= stop_budget_ms= "
+				"test_log_drop=", str);
 			return -EINVAL;
 		}
 	}
