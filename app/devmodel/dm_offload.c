@@ -3,33 +3,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dm_eth.h"
 #include "dm_offload.h"
 
-#define ETH_BYTES 14u
-#define ETH_TYPE_AT 12u
-#define VLAN_BYTES 4u
-#define TYPE_IPV4 0x0800
-#define TYPE_IPV6 0x86dd
-#define TYPE_VLAN 0x8100
-#define TYPE_QINQ 0x88a8
-#define PROTO_HOP_BY_HOP 0
-#define PROTO_TCP 6
-#define PROTO_ROUTING 43
-#define PROTO_DEST_OPTIONS 60
-#define IPV4_BYTES 20u
-#define IPV6_BYTES 40u
 #define TCP_BYTES 20u
 #define TCP_CSUM_AT 16u
 #define TCP_FLAGS_AT 13u
 #define TCP_FIN 0x01
 #define TCP_PSH 0x08
 #define TCP_CWR 0x80
-
-static uint16_t
-get_be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
 
 static void
 put_be16(uint8_t *p, uint32_t value)
@@ -41,7 +23,7 @@ put_be16(uint8_t *p, uint32_t value)
 static uint32_t
 get_be32(const uint8_t *p)
 {
-	return (uint32_t)get_be16(p) << 16 | get_be16(p + 2);
+	return (uint32_t)dm_be16(p) << 16 | dm_be16(p + 2);
 }
 
 static void
@@ -58,7 +40,7 @@ sum_add(uint64_t sum, const uint8_t *p, uint32_t len_bytes)
 	uint32_t i;
 
 	for (i = 0; i + 1 < len_bytes; i += 2)
-		sum += get_be16(p + i);
+		sum += dm_be16(p + i);
 	if ((len_bytes & 1) != 0)
 		sum += (uint32_t)p[len_bytes - 1] << 8;
 	return sum;
@@ -76,7 +58,7 @@ bool
 dm_csum_fits(const struct lm_virtio_net_hdr *hdr, uint32_t len_bytes)
 {
 	return (uint32_t)hdr->csum_start + hdr->csum_offset + 2 <= len_bytes &&
-			hdr->csum_start >= ETH_BYTES;
+			hdr->csum_start >= DM_ETH_BYTES;
 }
 
 void
@@ -91,29 +73,13 @@ dm_csum_finish(const struct lm_virtio_net_hdr *hdr, uint8_t *frame, uint32_t len
 	put_be16(field, csum == 0 ? 0xffff : csum);
 }
 
-/* Where the network header begins, and its type. @return -EINVAL: the frame is too short. */
-static int
-find_l3(const uint8_t *head, uint32_t head_bytes, uint32_t *l3, uint16_t *type)
-{
-	uint32_t at = ETH_TYPE_AT;
-
-	while (at + 2 <= head_bytes) {
-		*type = get_be16(head + at);
-		*l3 = at + 2;
-		if (*type != TYPE_VLAN && *type != TYPE_QINQ)
-			return 0;
-		at += VLAN_BYTES;
-	}
-	return -EINVAL;
-}
-
 static int
 check_ipv4(const uint8_t *head, uint32_t l3, uint32_t l4)
 {
 	const uint8_t *ip = head + l3;
 
-	if (l4 < l3 + IPV4_BYTES || ip[0] >> 4 != 4 || l3 + 4 * (ip[0] & 0xfu) != l4 ||
-			ip[9] != PROTO_TCP || (get_be16(ip + 6) & 0x3fff) != 0)
+	if (l4 < l3 + DM_IPV4_BYTES || ip[0] >> 4 != 4 || l3 + 4 * (ip[0] & 0xfu) != l4 ||
+			ip[9] != DM_IP_PROTO_TCP || (dm_be16(ip + 6) & 0x3fff) != 0)
 		return -EINVAL;
 	return 0;
 }
@@ -121,15 +87,15 @@ check_ipv4(const uint8_t *head, uint32_t l3, uint32_t l4)
 static int
 check_ipv6(const uint8_t *head, uint32_t l3, uint32_t l4)
 {
-	uint32_t at = l3 + IPV6_BYTES;
+	uint32_t at = l3 + DM_IPV6_BYTES;
 	uint8_t next;
 
 	if (l4 < at || head[l3] >> 4 != 6)
 		return -EINVAL;
 	next = head[l3 + 6];
-	while (next != PROTO_TCP) {
-		if ((next != PROTO_HOP_BY_HOP && next != PROTO_ROUTING &&
-				next != PROTO_DEST_OPTIONS) || at + 8 > l4)
+	while (next != DM_IP_PROTO_TCP) {
+		if ((next != DM_IP_PROTO_HOPOPTS && next != DM_IP_PROTO_ROUTING &&
+				next != DM_IP_PROTO_DSTOPTS) || at + 8 > l4)
 			return -EINVAL;
 		next = head[at];
 		at += 8 + 8u * head[at + 1];
@@ -150,10 +116,10 @@ dm_gso_parse(const struct lm_virtio_net_hdr *hdr, const uint8_t *head, uint32_t 
 	if ((!ipv6 && kind != LM_VIRTIO_NET_HDR_GSO_TCPV4) || hdr->gso_size == 0 ||
 			(hdr->flags & LM_VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 ||
 			hdr->csum_offset != TCP_CSUM_AT || l4 + TCP_BYTES > head_bytes ||
-			find_l3(head, head_bytes, &l3, &type) != 0)
+			!dm_eth_l3(head, head_bytes, &l3, &type))
 		return -EINVAL;
-	if (ipv6 ? type != TYPE_IPV6 || check_ipv6(head, l3, l4) != 0 :
-			type != TYPE_IPV4 || check_ipv4(head, l3, l4) != 0)
+	if (ipv6 ? type != DM_ETH_TYPE_IPV6 || check_ipv6(head, l3, l4) != 0 :
+			type != DM_ETH_TYPE_IPV4 || check_ipv4(head, l3, l4) != 0)
 		return -EINVAL;
 	end = l4 + 4 * (head[l4 + 12] >> 4);
 	if (end < l4 + TCP_BYTES || end > head_bytes || end >= len_bytes)
@@ -175,7 +141,7 @@ static uint64_t
 finish_ipv4(uint8_t *ip, uint32_t hdr_bytes, uint32_t len_bytes, uint32_t nth)
 {
 	put_be16(ip + 2, len_bytes);
-	put_be16(ip + 4, get_be16(ip + 4) + nth);
+	put_be16(ip + 4, dm_be16(ip + 4) + nth);
 	put_be16(ip + 10, 0);
 	put_be16(ip + 10, sum_fold(sum_add(0, ip, hdr_bytes)));
 	return sum_add(0, ip + 12, 8);
@@ -184,7 +150,7 @@ finish_ipv4(uint8_t *ip, uint32_t hdr_bytes, uint32_t len_bytes, uint32_t nth)
 static uint64_t
 finish_ipv6(uint8_t *ip, uint32_t len_bytes)
 {
-	put_be16(ip + 4, len_bytes - IPV6_BYTES);
+	put_be16(ip + 4, len_bytes - DM_IPV6_BYTES);
 	return sum_add(0, ip + 8, 32);
 }
 
@@ -213,7 +179,7 @@ dm_gso_segment(const struct dm_gso *gso, const uint8_t *frame, uint32_t nth, uin
 	if (nth + 1 != gso->nb_segments)
 		tcp[TCP_FLAGS_AT] &= (uint8_t)~(TCP_FIN | TCP_PSH);
 	put_be16(tcp + TCP_CSUM_AT, 0);
-	sum += PROTO_TCP + tcp_bytes;
+	sum += DM_IP_PROTO_TCP + tcp_bytes;
 	put_be16(tcp + TCP_CSUM_AT, sum_fold(sum_add(sum, tcp, tcp_bytes)));
 	return len_bytes;
 }

@@ -34,6 +34,8 @@ static const struct dm_virtio_feature_need dm_net_needs[] = {
 	DM_NET_NEEDS(GUEST_ANNOUNCE, CTRL_VQ),
 	DM_NET_NEEDS(MQ, CTRL_VQ),
 	DM_NET_NEEDS(CTRL_MAC_ADDR, CTRL_VQ),
+	DM_NET_NEEDS(RSS, CTRL_VQ),
+	DM_NET_NEEDS(HASH_REPORT, CTRL_VQ),
 };
 
 static uint64_t
@@ -61,7 +63,9 @@ dm_net_features(const struct dm_net_conf *conf)
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CTRL_RX_EXTRA) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CTRL_VLAN) |
 			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_CTRL_MAC_ADDR) |
-			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_ANNOUNCE);
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_GUEST_ANNOUNCE) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_HASH_REPORT) |
+			LM_VIRTIO_BIT(LM_VIRTIO_NET_F_SPEED_DUPLEX);
 	size_t i;
 
 	if (conf->host->faults->no_ring_reset == 0)
@@ -69,11 +73,14 @@ dm_net_features(const struct dm_net_conf *conf)
 	if (conf->mtu != 0)
 		f |= LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MTU);
 	if (conf->pairs > 1)
-		f |= LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MQ);
+		f |= LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MQ) | LM_VIRTIO_BIT(LM_VIRTIO_NET_F_RSS);
 	f &= conf->feature_mask;
 	for (i = 0; i < sizeof(dm_net_needs) / sizeof(dm_net_needs[0]); i++)
 		if ((f & dm_net_needs[i].any) == 0)
 			f &= ~LM_VIRTIO_BIT(dm_net_needs[i].bit);
+	/* Linux with RSS and without MQ uses pairs that it has never switched on. */
+	if ((f & LM_VIRTIO_BIT(LM_VIRTIO_NET_F_MQ)) == 0)
+		f &= ~LM_VIRTIO_BIT(LM_VIRTIO_NET_F_RSS);
 	f |= conf->host->faults->offer;
 	/* Without it there is no modern device. */
 	return f | LM_VIRTIO_BIT(LM_VIRTIO_F_VERSION_1);
@@ -91,6 +98,11 @@ dm_net_config_read(void *ctx, uint32_t offset, void *buf, uint32_t len_bytes)
 			(net->announce ? LM_VIRTIO_NET_S_ANNOUNCE : 0);
 	config.max_virtqueue_pairs = net->max_pairs;
 	config.mtu = net->mtu;
+	config.speed = DM_NET_SPEED_MBPS;
+	config.duplex = LM_VIRTIO_NET_DUPLEX_FULL;
+	config.rss_max_key_size = DM_RSS_KEY_BYTES;
+	config.rss_max_indirection_table_length = DM_RSS_TABLE;
+	config.supported_hash_types = DM_RSS_TYPES;
 	memcpy(buf, (const uint8_t *)&config + offset, len_bytes);
 }
 
@@ -103,6 +115,7 @@ dm_net_device_reset(void *ctx)
 	net->pairs = 1;
 	net->announce = false;
 	net->offloads_off = 0;
+	memset(&net->rss, 0, sizeof(net->rss));
 	memset(net->flows, 0, sizeof(net->flows));
 }
 
@@ -116,7 +129,7 @@ dm_net_queue_waits(void *ctx, uint16_t index)
 
 static const struct dm_virtio_type dm_net_type = {
 	.virtio_id = LM_VIRTIO_ID_NET,
-	.config_bytes = 12, /* up to mtu: nothing beyond is offered */
+	.config_bytes = sizeof(struct lm_virtio_net_config),
 	.needs = dm_net_needs,
 	.nb_needs = sizeof(dm_net_needs) / sizeof(dm_net_needs[0]),
 	.config_read = dm_net_config_read,
@@ -128,7 +141,8 @@ static const struct dm_virtio_type dm_net_type = {
 uint16_t
 dm_net_ctrl_queue(const struct dm_net *net)
 {
-	return dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_MQ) ? 2 * net->max_pairs : 2;
+	return dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_MQ) ||
+			dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_RSS) ? 2 * net->max_pairs : 2;
 }
 
 uint32_t

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "dm_offload.h"
+#include "dm_rss.h"
 #include "dm_virtio.h"
 #include "dm_wire.h"
 #include "virtio_net_if.h"
@@ -25,8 +26,8 @@
 #define DM_NET_MAX_CHAINS 64     /* receive chains that one frame may span */
 #define DM_NET_IOVS 4096
 #define DM_NET_MIN_FRAME 14
+#define DM_NET_SPEED_MBPS 100000
 #define DM_NET_OVERHEAD 18       /* Ethernet header and one VLAN tag, not counted by the MTU */
-#define DM_NET_HDR_BYTES sizeof(struct lm_virtio_net_hdr)
 
 #define DM_NET_RX_DROPS(X) \
 	X(NOT_RUNNING, "rx_not_running") \
@@ -85,7 +86,10 @@ struct dm_net {
 	uint64_t tick_ns; /* of the wire */
 
 	struct dm_net_filter filter;
-	uint16_t pairs;   /* in use, set by the driver */
+	struct dm_rss rss;
+	uint32_t rx_hash; /* of the frame from the wire that is under way */
+	uint16_t rx_hash_report;
+	uint16_t pairs;   /* in use, set by the driver; with RSS for transmission only */
 	bool announce;
 	uint64_t offloads_off; /* GUEST_* features that the driver switched off for now */
 	bool link_forced_down;
@@ -118,6 +122,14 @@ struct dm_net_conf {
 
 /** Adds its identity and capabilities to conf->pci and fills *device. */
 int dm_net_create(const struct dm_net_conf *conf, struct dm_device *device);
+
+/** Of the header in front of each frame, in both directions. */
+static inline uint32_t
+dm_net_hdr_bytes(const struct dm_net *net)
+{
+	return dm_virtio_has(&net->vio, LM_VIRTIO_NET_F_HASH_REPORT) ?
+			sizeof(struct lm_virtio_net_hdr_hash) : sizeof(struct lm_virtio_net_hdr);
+}
 
 /* Parts; each returns the work it did. */
 unsigned int dm_net_rx_poll(struct dm_net *net);

@@ -143,7 +143,15 @@ dm_net_cmd_pairs(struct dm_net *net, const struct dm_net_cmd *c, const uint8_t *
 	if (pairs == 0 || pairs > net->max_pairs)
 		return -EINVAL;
 	net->pairs = pairs;
+	net->rss.steering = false;
 	return 0;
+}
+
+static int
+dm_net_cmd_rss(struct dm_net *net, const struct dm_net_cmd *c, const uint8_t *data, uint32_t len)
+{
+	return dm_rss_config(&net->rss, data, len, c->cmd == LM_VIRTIO_NET_CTRL_MQ_RSS_CONFIG,
+			net->max_pairs, &net->pairs);
 }
 
 #define DM_NET_CMD_RX(cmd, feature) \
@@ -169,6 +177,10 @@ static const struct dm_net_cmd dm_net_cmds[] = {
 			LM_VIRTIO_NET_F_GUEST_ANNOUNCE, 0, dm_net_cmd_announce },
 	{ LM_VIRTIO_NET_CTRL_MQ, LM_VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, LM_VIRTIO_NET_F_MQ, 2,
 			dm_net_cmd_pairs },
+	{ LM_VIRTIO_NET_CTRL_MQ, LM_VIRTIO_NET_CTRL_MQ_RSS_CONFIG, LM_VIRTIO_NET_F_RSS,
+			DM_NET_ANY_LENGTH, dm_net_cmd_rss },
+	{ LM_VIRTIO_NET_CTRL_MQ, LM_VIRTIO_NET_CTRL_MQ_HASH_CONFIG, LM_VIRTIO_NET_F_HASH_REPORT,
+			DM_NET_ANY_LENGTH, dm_net_cmd_rss },
 	{ LM_VIRTIO_NET_CTRL_GUEST_OFFLOADS, LM_VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
 			LM_VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 8, dm_net_cmd_offloads },
 };

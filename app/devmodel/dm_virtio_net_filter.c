@@ -4,13 +4,8 @@
 
 #include <string.h>
 
+#include "dm_eth.h"
 #include "dm_virtio_net.h"
-
-#define DM_ETH_TYPE_IPV4 0x0800
-#define DM_ETH_TYPE_IPV6 0x86dd
-#define DM_ETH_TYPE_VLAN 0x8100
-#define DM_IP_PROTO_TCP 6
-#define DM_IP_PROTO_UDP 17
 
 void
 dm_net_filter_reset(struct dm_net *net)
@@ -32,12 +27,6 @@ dm_net_macs_have(const struct dm_net_macs *table, const uint8_t *mac)
 		if (memcmp(table->macs[i], mac, LM_VIRTIO_NET_MAC_BYTES) == 0)
 			return true;
 	return false;
-}
-
-static uint16_t
-dm_be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
 static bool
@@ -103,19 +92,14 @@ dm_net_mix(uint32_t x)
 uint32_t
 dm_net_flow_hash(const uint8_t *frame, uint32_t len_bytes)
 {
-	uint32_t l3 = 14;
-	uint32_t hash;
-	uint32_t l4;
+	uint32_t l3, l4, hash;
 	uint16_t type;
 	uint8_t proto;
 
-	if (len_bytes < 14)
+	if (len_bytes < DM_ETH_BYTES)
 		return 0;
-	type = dm_be16(frame + 12);
-	if (type == DM_ETH_TYPE_VLAN && len_bytes >= 18) {
-		type = dm_be16(frame + 16);
-		l3 = 18;
-	}
+	if (!dm_eth_l3(frame, len_bytes, &l3, &type))
+		return dm_net_mix(dm_net_sum32(frame, 12));
 	if (type == DM_ETH_TYPE_IPV4 && len_bytes >= l3 + 20) {
 		hash = dm_net_sum32(frame + l3 + 12, 8);
 		proto = frame[l3 + 9];

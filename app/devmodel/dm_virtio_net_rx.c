@@ -75,7 +75,7 @@ dm_net_rx_chain_ok(struct dm_net *net, uint16_t queue, const struct dm_chain *ch
 				chain->head);
 		return false;
 	}
-	if (chain->write_bytes < (first ? DM_NET_HDR_BYTES : 1)) {
+	if (chain->write_bytes < (first ? dm_net_hdr_bytes(net) : 1)) {
 		dm_rule_broken(net->host->rules, DM_RULE_RX_BUFFER_SMALL,
 				"queue %u, head %u, %llu bytes", queue, chain->head,
 				(unsigned long long)chain->write_bytes);
@@ -128,22 +128,26 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const struct lm_virtio_net
 		const uint8_t *frame, uint32_t len_bytes)
 {
 	struct dm_vring *ring = &net->vio.queues[queue].ring;
-	struct lm_virtio_net_hdr hdr = *todo;
+	struct lm_virtio_net_hdr_hash hdr = {
+		.hdr = *todo,
+		.hash_value = net->rx_hash,
+		.hash_report = net->rx_hash_report,
+	};
 	uint64_t left = len_bytes;
 	uint64_t room;
 	int nb, i;
 
-	nb = dm_net_rx_collect(net, queue, DM_NET_HDR_BYTES + (uint64_t)len_bytes);
+	nb = dm_net_rx_collect(net, queue, dm_net_hdr_bytes(net) + (uint64_t)len_bytes);
 	if (nb < 0)
 		return nb;
 
-	hdr.num_buffers = (uint16_t)nb;
+	hdr.hdr.num_buffers = (uint16_t)nb;
 	for (i = 0; i < nb; i++) {
 		const struct dm_chain *chain = &net->chains[i];
-		uint32_t skip = i == 0 ? DM_NET_HDR_BYTES : 0;
+		uint32_t skip = i == 0 ? dm_net_hdr_bytes(net) : 0;
 
 		if (i == 0)
-			dm_net_chain_write(chain, 0, (const uint8_t *)&hdr, sizeof(hdr));
+			dm_net_chain_write(chain, 0, (const uint8_t *)&hdr, skip);
 		room = chain->write_bytes - skip;
 		if (room > left)
 			room = left;
@@ -198,6 +202,8 @@ dm_net_rx_steer(const struct dm_net *net, const uint8_t *frame, uint32_t len_byt
 	uint32_t hash;
 	uint8_t pair;
 
+	if (net->rss.steering)
+		return dm_rss_pair(&net->rss, net->rx_hash_report, net->rx_hash);
 	if (net->pairs == 1)
 		return 0;
 	hash = dm_net_flow_hash(frame, len_bytes);
@@ -207,7 +213,7 @@ dm_net_rx_steer(const struct dm_net *net, const uint8_t *frame, uint32_t len_byt
 
 /* @return receive queue of the frame, or -(drop reason) - 1. */
 static int
-dm_net_rx_route(const struct dm_net *net, const uint8_t *frame, uint32_t len_bytes)
+dm_net_rx_route(struct dm_net *net, const uint8_t *frame, uint32_t len_bytes)
 {
 	uint16_t queue;
 
@@ -223,6 +229,7 @@ dm_net_rx_route(const struct dm_net *net, const uint8_t *frame, uint32_t len_byt
 		return -1 - DM_NET_RX_TOO_BIG;
 	if (!dm_net_filter_pass(net, frame, len_bytes))
 		return -1 - DM_NET_RX_FILTERED;
+	net->rx_hash_report = dm_rss_hash(&net->rss, frame, len_bytes, &net->rx_hash);
 	queue = LM_VIRTIO_NET_RXQ(dm_net_rx_steer(net, frame, len_bytes));
 	if (!dm_virtio_queue_live(&net->vio, queue))
 		return -1 - DM_NET_RX_QUEUE_OFF;

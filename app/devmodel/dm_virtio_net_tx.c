@@ -56,7 +56,7 @@ static int
 dm_net_tx_check_unfinished(struct dm_net *net, const struct dm_chain *chain,
 		const struct lm_virtio_net_hdr *hdr)
 {
-	uint32_t len_bytes = (uint32_t)chain->read_bytes - DM_NET_HDR_BYTES;
+	uint32_t len_bytes = (uint32_t)chain->read_bytes - dm_net_hdr_bytes(net);
 	uint8_t head[DM_OFFLOAD_HEAD_BYTES];
 	uint32_t head_bytes;
 	int ret;
@@ -66,7 +66,7 @@ dm_net_tx_check_unfinished(struct dm_net *net, const struct dm_chain *chain,
 				hdr->flags, hdr->gso_type);
 		return 1 + DM_NET_TX_OFFLOAD;
 	}
-	head_bytes = dm_net_chain_read(chain, DM_NET_HDR_BYTES, head, sizeof(head));
+	head_bytes = dm_net_chain_read(chain, dm_net_hdr_bytes(net), head, sizeof(head));
 	ret = dm_net_unfinished_check(net, hdr, head, head_bytes, len_bytes);
 	if (ret == 0)
 		return 0;
@@ -98,7 +98,7 @@ dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue
 	if (chain->nb_write != 0)
 		dm_rule_broken(net->host->rules, DM_RULE_TX_WRITABLE, "queue %u, head %u", queue,
 				chain->head);
-	if (chain->read_bytes < DM_NET_HDR_BYTES + DM_NET_MIN_FRAME) {
+	if (chain->read_bytes < dm_net_hdr_bytes(net) + DM_NET_MIN_FRAME) {
 		dm_rule_broken(net->host->rules, DM_RULE_TX_SHORT, "queue %u, %llu bytes", queue,
 				(unsigned long long)chain->read_bytes);
 		return 1 + DM_NET_TX_SHORT;
@@ -108,7 +108,7 @@ dm_net_tx_check(struct dm_net *net, const struct dm_chain *chain, uint16_t queue
 		dm_rule_broken(net->host->rules, DM_RULE_TX_HEADER, "flags 0x%x", hdr->flags);
 	hdr->flags &= LM_VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	hdr->num_buffers = 0; /* should be already: neither Linux nor DPDK always writes it */
-	ret = dm_net_tx_check_length(net, chain->read_bytes - DM_NET_HDR_BYTES,
+	ret = dm_net_tx_check_length(net, chain->read_bytes - dm_net_hdr_bytes(net),
 			hdr->gso_type != LM_VIRTIO_NET_HDR_GSO_NONE);
 	if (ret != 0 || !dm_net_unfinished(hdr))
 		return ret;
@@ -163,7 +163,7 @@ dm_net_tx_drop_reason(int err)
 static void
 dm_net_tx_one(struct dm_net *net, struct dm_chain *chain, uint16_t pair)
 {
-	uint64_t frame_bytes = chain->read_bytes - DM_NET_HDR_BYTES;
+	uint64_t frame_bytes = chain->read_bytes - dm_net_hdr_bytes(net);
 	struct lm_virtio_net_hdr hdr;
 	uint8_t start[DM_NET_TX_PEEK];
 	uint32_t len;
@@ -174,7 +174,7 @@ dm_net_tx_one(struct dm_net *net, struct dm_chain *chain, uint16_t pair)
 		net->tx_drops[ret - 1]++;
 		return;
 	}
-	dm_net_chain_skip(chain, DM_NET_HDR_BYTES);
+	dm_net_chain_skip(chain, dm_net_hdr_bytes(net));
 	if (net->pairs > 1) {
 		len = dm_net_chain_read(chain, 0, start, sizeof(start));
 		net->flows[dm_net_flow_hash(start, len) & (DM_NET_FLOWS - 1)] = pair + 1;

@@ -37,7 +37,7 @@ EXCERPTS = {
     "drivers/vdpa/virtio_pci/virtio_vdpa.h": r"VIRTIO_VDPA_(NO_VECTOR|PROTOCOL_F_\w+)",
     "drivers/vdpa/virtio_pci/virtio_vdpa_vhost.c": r"VHOST_USER_\w+|vhost_user_\w+",
     "app/devmodel/dm_traffic.c": r"ETHER_\w+",
-    "app/devmodel/dm_virtio_net_filter.c": r"DM_(ETH_TYPE|IP_PROTO)_\w+",
+    "app/devmodel/dm_eth.h": r"DM_(ETH_TYPE|IP_PROTO)_\w+",
 }
 
 # Format headers of formats that are ours alone.
@@ -51,7 +51,7 @@ OWN_HEADERS = {
 
 KERNEL_INCLUDES = (
     "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/fs.h", "linux/if_ether.h",
-    "linux/in.h", "linux/kvm.h", "linux/pci_regs.h", "linux/userfaultfd.h", "linux/vfio.h",
+    "linux/in.h", "linux/in6.h", "linux/kvm.h", "linux/pci_regs.h", "linux/userfaultfd.h", "linux/vfio.h",
     "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_net.h", "linux/virtio_pci.h",
     "linux/virtio_pcidev.h",
     "linux/virtio_ring.h",
@@ -121,6 +121,25 @@ CONSTANTS = {
     "ETHER_RARP": "ETH_P_RARP",
     "DM_ETH_TYPE_IPV4": "ETH_P_IP",
     "DM_ETH_TYPE_VLAN": "ETH_P_8021Q",
+    "DM_ETH_TYPE_QINQ": "ETH_P_8021AD",
+    "LM_VIRTIO_NET_HASH_IPV4": "VIRTIO_NET_RSS_HASH_TYPE_IPv4",
+    "LM_VIRTIO_NET_HASH_REPORT_IPV4": "VIRTIO_NET_HASH_REPORT_IPv4",
+    "LM_VIRTIO_NET_HASH_TCPV4": "VIRTIO_NET_RSS_HASH_TYPE_TCPv4",
+    "LM_VIRTIO_NET_HASH_REPORT_TCPV4": "VIRTIO_NET_HASH_REPORT_TCPv4",
+    "LM_VIRTIO_NET_HASH_UDPV4": "VIRTIO_NET_RSS_HASH_TYPE_UDPv4",
+    "LM_VIRTIO_NET_HASH_REPORT_UDPV4": "VIRTIO_NET_HASH_REPORT_UDPv4",
+    "LM_VIRTIO_NET_HASH_IPV6": "VIRTIO_NET_RSS_HASH_TYPE_IPv6",
+    "LM_VIRTIO_NET_HASH_REPORT_IPV6": "VIRTIO_NET_HASH_REPORT_IPv6",
+    "LM_VIRTIO_NET_HASH_TCPV6": "VIRTIO_NET_RSS_HASH_TYPE_TCPv6",
+    "LM_VIRTIO_NET_HASH_REPORT_TCPV6": "VIRTIO_NET_HASH_REPORT_TCPv6",
+    "LM_VIRTIO_NET_HASH_UDPV6": "VIRTIO_NET_RSS_HASH_TYPE_UDPv6",
+    "LM_VIRTIO_NET_HASH_REPORT_UDPV6": "VIRTIO_NET_HASH_REPORT_UDPv6",
+    "LM_VIRTIO_NET_HASH_IP_EX": "VIRTIO_NET_RSS_HASH_TYPE_IP_EX",
+    "LM_VIRTIO_NET_HASH_REPORT_IP_EX": "VIRTIO_NET_HASH_REPORT_IPv6_EX",
+    "LM_VIRTIO_NET_HASH_TCP_EX": "VIRTIO_NET_RSS_HASH_TYPE_TCP_EX",
+    "LM_VIRTIO_NET_HASH_REPORT_TCP_EX": "VIRTIO_NET_HASH_REPORT_TCPv6_EX",
+    "LM_VIRTIO_NET_HASH_UDP_EX": "VIRTIO_NET_RSS_HASH_TYPE_UDP_EX",
+    "LM_VIRTIO_NET_HASH_REPORT_UDP_EX": "VIRTIO_NET_HASH_REPORT_UDPv6_EX",
 }
 
 # Ours -> the kernel's, and its size where ours is only a first part of it.

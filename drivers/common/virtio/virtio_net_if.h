@@ -166,6 +166,28 @@ struct lm_virtio_net_ctrl_mq {
 };
 static_assert(sizeof(struct lm_virtio_net_ctrl_mq) == 2, "5.1.6.5.5");
 
+/* 5.1.6.4.3: kinds of hash, as bits of what is enabled and as what is reported. */
+#define LM_VIRTIO_NET_HASH_IPV4 0x1
+#define LM_VIRTIO_NET_HASH_TCPV4 0x2
+#define LM_VIRTIO_NET_HASH_UDPV4 0x4
+#define LM_VIRTIO_NET_HASH_IPV6 0x8
+#define LM_VIRTIO_NET_HASH_TCPV6 0x10
+#define LM_VIRTIO_NET_HASH_UDPV6 0x20
+#define LM_VIRTIO_NET_HASH_IP_EX 0x40
+#define LM_VIRTIO_NET_HASH_TCP_EX 0x80
+#define LM_VIRTIO_NET_HASH_UDP_EX 0x100
+
+#define LM_VIRTIO_NET_HASH_REPORT_NONE 0
+#define LM_VIRTIO_NET_HASH_REPORT_IPV4 1
+#define LM_VIRTIO_NET_HASH_REPORT_TCPV4 2
+#define LM_VIRTIO_NET_HASH_REPORT_UDPV4 3
+#define LM_VIRTIO_NET_HASH_REPORT_IPV6 4
+#define LM_VIRTIO_NET_HASH_REPORT_TCPV6 5
+#define LM_VIRTIO_NET_HASH_REPORT_UDPV6 6
+#define LM_VIRTIO_NET_HASH_REPORT_IP_EX 7
+#define LM_VIRTIO_NET_HASH_REPORT_TCP_EX 8
+#define LM_VIRTIO_NET_HASH_REPORT_UDP_EX 9
+
 #define LM_VIRTIO_NET_CTRL_GUEST_OFFLOADS 5
 #define LM_VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET 0 /* data: le64 mask of feature bits */
 
