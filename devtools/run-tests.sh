@@ -93,6 +93,8 @@ if [ "$LEVEL" = all ]; then
 	ninja -C "$BUILD-clang" || failed="$failed clang"
 	say sanitizers
 	devtools/sanitize.sh "$BUILD-asan" || failed="$failed sanitizers"
+	say threads
+	devtools/tsan.sh "$BUILD-tsan" || failed="$failed threads"
 	say fuzz
 	devtools/fuzz.sh "$BUILD-fuzz" 60 || failed="$failed fuzz"
 	say lint

@@ -25,7 +25,11 @@
 #define STRIDE 16u          /* pages of address between two that are used */
 #define NB_WRITERS 3u       /* the last one merges, the others mark */
 #define NB_TAKES 2000000u
-#define NB_HANDOVERS 500000u
+#ifdef __SANITIZE_THREAD__ /* which is slow, and looks for other things */
+#define NB_HANDOVERS 20000u
+#else
+#define NB_HANDOVERS 50000u
+#endif
 #define DEADLINE_S 30
 
 struct guest {

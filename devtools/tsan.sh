@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Build what has threads of lib/migration with TSan and run it: devtools/tsan.sh [BUILD]
+
+set -eu
+
+BUILD=${1:-build-tsan}
+CACHE=${DPDK_LM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dpdk-lm}
+TESTS='lm_group lm_port lm_quiesce lm_ram lm_ram_cpu lm_ram_mt lm_timeline lm_tracker
+	lm_vhost_log lm_vhost_log_mt'
+
+[ -f "$BUILD/build.ninja" ] || meson setup "$BUILD" -Ddpdk_source="${DPDK_SOURCE:-$CACHE/dpdk}" \
+	-Dtests=enabled -Db_sanitize=thread -Db_lundef=false
+targets=
+for test in $TESTS; do
+	targets="$targets test/unit/test_$test"
+done
+# shellcheck disable=SC2086
+ninja -C "$BUILD" $targets
+export TSAN_OPTIONS=halt_on_error=1:exitcode=66
+# shellcheck disable=SC2086
+meson test -C "$BUILD" --no-rebuild --print-errorlogs --timeout-multiplier 10 $TESTS
