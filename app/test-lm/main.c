@@ -19,6 +19,13 @@ static const struct {
 } verbs[] = {
 	{ "check", "can this device be migrated, and what is to be done", test_lm_check },
 	{ "serve", "own the vhost-user sockets of vDPA devices, for VMs", test_lm_serve },
+	{ "send", "move devices and memory to another host", test_lm_send },
+	{ "receive", "take devices and memory from another host", test_lm_receive },
+	{ "resolve", "tell a source that is undecided which side runs", test_lm_resolve },
+	{ "demo", "migrate exercisers under load, and prove that nothing is lost", test_lm_demo },
+	{ "report", "print a report that was saved with --json", test_lm_report },
+	{ "dump", "put a state stream, or what was stored of one, in words", test_lm_dump },
+	{ "plot", "draw a saved report as SVG", test_lm_plot },
 	{ "version", "print the versions of this program and of DPDK", verb_version },
 	{ "help", "print this", verb_help },
 };

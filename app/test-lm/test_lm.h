@@ -7,7 +7,8 @@
  * @file
  * dpdk-test-lm: owner of what DPDK's own applications have no place for.
  *
- * Exit codes of every verb: 0 done, 1 failed (a message says what and what next), 2 usage.
+ * Exit codes of every verb: 0 done, 1 failed and whoever ran before runs on, 2 usage, 3 refused
+ * before anything was touched, 4 failed and a device is lost. A message says what, and what next.
  */
 
 #include <stdbool.h>
@@ -18,6 +19,8 @@
 #define TEST_LM_OK 0
 #define TEST_LM_FAILED 1
 #define TEST_LM_USAGE 2
+#define TEST_LM_BLOCKED 3
+#define TEST_LM_LOST 4
 
 #define TEST_LM_MAX_PORTS 64
 #define TEST_LM_MAX_EAL_ARGS 256
@@ -41,6 +44,13 @@ struct test_lm_serve_conf {
 
 int test_lm_check(int argc, char **argv);
 int test_lm_serve(int argc, char **argv);
+int test_lm_send(int argc, char **argv);
+int test_lm_receive(int argc, char **argv);
+int test_lm_resolve(int argc, char **argv);
+int test_lm_demo(int argc, char **argv);
+int test_lm_report(int argc, char **argv);
+int test_lm_dump(int argc, char **argv);
+int test_lm_plot(int argc, char **argv);
 
 /* serve_eal.c */
 
