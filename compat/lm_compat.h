@@ -28,6 +28,9 @@
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
 #endif
 
+/* 24.03 lets supported packet types be counted. */
+#define LM_ETHDEV_PTYPES_HAVE_COUNT LM_DPDK_GE(24, 3)
+
 /* 26.07 replaces RTE_DEV_TO_PCI. */
 #if LM_DPDK_GE(26, 7)
 #define LM_DEV_TO_PCI(dev) RTE_BUS_DEVICE(dev, struct rte_pci_device)

@@ -55,7 +55,7 @@ if command -v mypy >/dev/null; then
 			test/qemu/test_kill.py test/qemu/test_migrate.py \
 			test/conformance/test_headers.py test/conformance/test_pds_headers.py \
 			test/conformance/test_state_table.py \
-			test/shim/shim_rig.py test/shim/shim_tree.py \
+			test/py/testpmd.py test/shim/shim_rig.py test/shim/shim_tree.py \
 			test/shim/test_probe.py test/shim/test_stock_virtio.py; do
 		MYPYPATH=usertools:test/conformance:test/shim:test/py mypy --strict \
 			--follow-imports=silent --no-error-summary "$f" || bad=1
