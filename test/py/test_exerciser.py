@@ -213,6 +213,7 @@ def test_round_trip(model: Callable[..., Model], caps: str, drop: int) -> None:
             copy_dirty(source, target)
             steps_reach(source, source.counters()["steps"] + 100)
     steps_reach(source, source.counters()["steps"] + 100)
+    source.put(ex.CONTROL, ex.PAUSE)  # so that they are outstanding, however slow we are
     source.submit(3)
     source.go(ex.STOP_COPY)
     copy_dirty(source, target)
@@ -239,6 +240,7 @@ def test_round_trip(model: Callable[..., Model], caps: str, drop: int) -> None:
         return
     target.assert_sound()
     target.go(ex.RUNNING)
+    target.put(ex.CONTROL, ex.CONTINUE)
     steps_reach(target, want["steps"] + 500)
     target.put(ex.CONTROL, ex.PAUSE)
     target.assert_sound()
