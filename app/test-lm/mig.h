@@ -39,7 +39,8 @@ struct mig_ram {
 struct mig_conf {
 	struct {
 		char name[LM_GROUP_NAME_BYTES];
-		char socket[108];
+		char socket[108]; /* empty: bdf */
+		char bdf[16];
 	} devices[MIG_MAX_DEVICES];
 	unsigned int nb_devices;
 	struct mig_ram ram[MIG_MAX_RAM];

@@ -21,8 +21,9 @@ static const struct {
 	int key;
 	const char *help;
 } opts[] = {
-	{ "device", "socket=PATH[,name=NAME]", MIG_SEND | MIG_RECEIVE, 'd',
-		"a function served over vfio-user; repeatable" },
+	{ "device", "socket=PATH|BDF[,name=NAME]", MIG_SEND | MIG_RECEIVE, 'd',
+		"a function served over vfio-user, or one bound to a VFIO driver (see\n"
+		"                     dpdk-test-lm check BDF); repeatable" },
 	{ "ram", "name=N,addr=A,size=S[,file=PATH][,cpu][,after-stop]", MIG_SEND | MIG_RECEIVE, 'r',
 		"memory to be moved, mapped to all devices; cpu: written by CPUs too;\n"
 		"                     after-stop: a control area, sent whole at the end" },
@@ -130,6 +131,16 @@ copy_text(char *to, size_t size, const char *from)
 	return 0;
 }
 
+static bool
+is_bdf(const char *text)
+{
+	unsigned int domain, bus, dev, fn;
+	int n = 0;
+
+	return strlen(text) < sizeof(((struct mig_conf *)NULL)->devices[0].bdf) &&
+		sscanf(text, "%x:%x:%x.%x%n", &domain, &bus, &dev, &fn, &n) == 4 && text[n] == '\0';
+}
+
 static int
 parse_device(struct mig_conf *conf, char *text)
 {
@@ -148,10 +159,12 @@ parse_device(struct mig_conf *conf, char *text)
 		else if (strcmp(key, "name") == 0)
 			ret = copy_text(conf->devices[i].name, sizeof(conf->devices[i].name),
 				value);
+		else if (value == NULL && is_bdf(key))
+			strcpy(conf->devices[i].bdf, key);
 		else
 			ret = -EINVAL;
 	}
-	if (ret == 0 && conf->devices[i].socket[0] == '\0')
+	if (ret == 0 && (conf->devices[i].socket[0] == '\0') == (conf->devices[i].bdf[0] == '\0'))
 		ret = -EINVAL;
 	conf->nb_devices++;
 	return ret;

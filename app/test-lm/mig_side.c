@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lm_pci.h"
+#include "lm_pci_kernel.h"
 #include "lm_timeline.h"
 #include "lm_vfio.h"
 #include "mig.h"
@@ -95,9 +96,14 @@ device_open(struct mig_side *s, unsigned int i)
 		.timeline = s->timeline };
 	int ret;
 
-	ret = lm_pci_open_vfio_user(s->conf->devices[i].socket, &params, &s->pci[i]);
+	if (s->conf->devices[i].bdf[0] != '\0')
+		ret = lm_pci_open_kernel(s->conf->devices[i].bdf, &params, NULL, &s->pci[i]);
+	else
+		ret = lm_pci_open_vfio_user(s->conf->devices[i].socket, &params, &s->pci[i]);
 	if (ret != 0) {
-		test_lm_error("%s: %s", s->conf->devices[i].socket, lm_pci_strerror(NULL));
+		test_lm_error("%s: %s", s->conf->devices[i].bdf[0] != '\0' ?
+			s->conf->devices[i].bdf : s->conf->devices[i].socket,
+			lm_pci_strerror(NULL));
 		return ret;
 	}
 	s->nb++;
