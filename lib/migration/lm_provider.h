@@ -40,8 +40,9 @@ struct lm_dirty_traits {
 	/** Reports must use the page size that dirty_start gave back (libvfio-user). */
 	bool fixed_page_size;
 	/**
-	 * A report must begin at a multiple of this many pages after the start of the range that
-	 * it lies in, and not cross into another (pds: 64); 0 and 1 both mean anywhere.
+	 * A report must begin and end at multiples of this many pages after the start of the range
+	 * that it lies in, or at its end, and not cross into another (pds: 64); 0 and 1 both mean
+	 * anywhere.
 	 */
 	uint32_t align_pages;
 	/** Most ranges that dirty_start takes; 0: as many as wanted. Gaps are closed to fit. */

@@ -144,7 +144,8 @@ report_piece(struct lm_tracker *t, struct lm_track_source *s, const struct lm_ra
 
 	first -= (first - range->addr) % unit;
 	left = last - range->addr;
-	left += s->page_size_bytes - 1 - left % s->page_size_bytes;
+	/* A device that works in words clears all of the last one (pds): ask for all of it. */
+	left += unit - 1 - left % unit;
 	last = range->addr + min_u64(left, range->len_bytes - 1);
 	while (last - first >= most) {
 		report_once(t, s, first, first + (most - 1));
