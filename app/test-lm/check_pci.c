@@ -7,6 +7,7 @@
 #include <rte_common.h>
 
 #include "check.h"
+#include "lm_pci_iommu.h"
 #include "lm_pci_kernel.h"
 #include "lm_pci_sysfs.h"
 
@@ -136,6 +137,34 @@ check_open_failed(struct check *c, const struct lm_pci_sysfs *info, int error)
 	check_line(c, CHECK_BLOCKED, "open", next, "%s", why);
 }
 
+/* A process opens a function once: by its group before, now by its character device. */
+static void
+check_dirty_bits(struct check *c, const struct lm_pci_sysfs *info)
+{
+	const struct lm_pci_kernel_params kernel = {
+		.root = c->root, .vf_token = c->vf_token, .way = LM_PCI_KERNEL_CDEV,
+	};
+	struct lm_pci *pci;
+
+	if (info->cdev < 0) {
+		check_line(c, CHECK_WARN, "iommu-bits", "use Linux 6.6 or newer with "
+				"CONFIG_VFIO_DEVICE_CDEV", "no character device: the IOMMU's dirty "
+				"bits cannot be read");
+		return;
+	}
+	if (lm_pci_open_kernel(c->device, NULL, &kernel, &pci) != 0) {
+		check_line(c, CHECK_WARN, "iommu-bits", "modprobe iommufd, and look at the rights "
+				"of /dev/iommu and /dev/vfio/devices", "%s", lm_pci_strerror(NULL));
+		return;
+	}
+	if (lm_pci_iommu_tracks(pci))
+		check_line(c, CHECK_OK, "iommu-bits", NULL, "the IOMMU has dirty bits");
+	else
+		check_line(c, CHECK_WARN, "iommu-bits", NULL, "the IOMMU, or the kernel, has no "
+				"dirty bits");
+	lm_pci_close(pci);
+}
+
 void
 check_pci(struct check *c)
 {
@@ -164,4 +193,5 @@ check_pci(struct check *c)
 	check_function(c, pci);
 	check_migration(c, pci);
 	lm_pci_close(pci);
+	check_dirty_bits(c, &info);
 }

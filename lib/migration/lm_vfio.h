@@ -17,7 +17,7 @@
  * is completed by going there (libvfio-user). Nothing but a reset is ever tried from ERROR.
  */
 
-#include "lm_provider.h"
+#include "lm_tracker.h"
 
 struct lm_pci;
 struct lm_vfio;
@@ -34,5 +34,15 @@ int lm_vfio_open(struct lm_pci *pci, struct lm_vfio **dev);
 void lm_vfio_close(struct lm_vfio *dev);
 /** For lm_group_add() and lm_tracker_add_provider(); valid until lm_vfio_close(). */
 struct lm_provider lm_vfio_provider(struct lm_vfio *dev);
+
+/**
+ * The dirty bits of the function's IOMMU as a source (lm_pci_iommu.h): what all devices of its
+ * address space write. For devices without a log of their own.
+ *
+ * @param pci opened with LM_PCI_KERNEL_CDEV; stays the caller's, open as long as the tracker
+ * @param name as lm_source_conf.name
+ * @return 0; -ENOTSUP: its IOMMU sets no dirty bits, or it was opened another way
+ */
+int lm_vfio_iommu_source(struct lm_pci *pci, const char *name, struct lm_source_conf *conf);
 
 #endif /* LM_VFIO_H */

@@ -172,7 +172,8 @@ open_checked(struct lm_pci *pci, const struct lm_pci_kernel_params *kernel)
 				"dpdk-devbind.py --bind=vfio-pci %s", k->info.driver[0] != '\0' ?
 				k->info.driver : "no driver", k->info.bdf);
 	snprintf(pci->driver, sizeof(pci->driver), "%s", k->info.driver);
-	ret = open_by_group(pci, kernel);
+	ret = kernel->way == LM_PCI_KERNEL_CDEV ? lm_pci_iommufd_open(pci, kernel->vf_token) :
+			open_by_group(pci, kernel);
 	return ret == 0 ? lm_pci_vfio_read(pci, &k->vfio) : ret;
 }
 
@@ -205,7 +206,8 @@ lm_pci_open_kernel(const char *bdf, const struct lm_pci_params *params,
 		named = *params;
 	if (named.name == NULL)
 		named.name = k->info.bdf;
-	ret = lm_pci_new(&named, &group_ops, &pci);
+	ret = lm_pci_new(&named, kernel->way == LM_PCI_KERNEL_CDEV ? &lm_pci_iommufd_ops :
+			&group_ops, &pci);
 	if (ret != 0) {
 		free(k);
 		return lm_pci_fail(NULL, ret, "%s: no memory", bdf);

@@ -60,5 +60,7 @@ int lm_pci_vfio_log_start(struct lm_pci *pci, const struct lm_pci_log_range *ran
 int lm_pci_vfio_log_report(struct lm_pci *pci, uint64_t iova, uint64_t size, uint64_t page_size,
 		uint64_t *bitmap);
 int lm_pci_vfio_log_stop(struct lm_pci *pci);
+/** Sees to log_bitmap. @return 0 or -errno with words */
+int lm_pci_vfio_bitmap_make(struct lm_pci *pci);
 
 #endif /* LM_PCI_VFIO_H */

@@ -24,9 +24,10 @@ vfio_of(const struct lm_pci *pci)
 }
 
 /* Also after a fork: the child gets none of it, so no page becomes a copy. */
-static int
-bitmap_make(struct lm_pci *pci, struct lm_pci_vfio *v)
+int
+lm_pci_vfio_bitmap_make(struct lm_pci *pci)
 {
+	struct lm_pci_vfio *v = vfio_of(pci);
 	void *bitmap;
 	int ret;
 
@@ -71,7 +72,7 @@ lm_pci_vfio_log_start(struct lm_pci *pci, const struct lm_pci_log_range *ranges,
 		if (words_mix(&ranges[i - 1], &ranges[i], *page_size))
 			return lm_pci_fail(pci, -ENOTSUP, "log: ranges %u and %u are too near",
 					i - 1, i);
-	ret = bitmap_make(pci, vfio_of(pci));
+	ret = lm_pci_vfio_bitmap_make(pci);
 	if (ret != 0)
 		return ret;
 	list = calloc(nb, sizeof(*list));

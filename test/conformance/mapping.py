@@ -26,6 +26,7 @@ HEADERS = (
     MIGRATION + "lm_pagemap_if.h",
     UML + "uml_pcidev_if.h",
     PCIACCESS + "lm_vfio_if.h",
+    PCIACCESS + "lm_iommufd_if.h",
 )
 
 # Numbers of foreign formats in other files, by a pattern of their names.
@@ -51,7 +52,8 @@ OWN_HEADERS = {
 
 KERNEL_INCLUDES = (
     "linux/version.h", "linux/types.h", "linux/ethtool.h", "linux/fs.h", "linux/if_ether.h",
-    "linux/in.h", "linux/in6.h", "linux/kvm.h", "linux/pci_regs.h", "linux/userfaultfd.h", "linux/vfio.h",
+    "linux/in.h", "linux/in6.h", "linux/iommufd.h", "linux/kvm.h", "linux/pci_regs.h",
+    "linux/userfaultfd.h", "linux/vfio.h",
     "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_net.h", "linux/virtio_pci.h",
     "linux/virtio_pcidev.h",
     "linux/virtio_ring.h",
@@ -148,6 +150,7 @@ STRUCTS = {
     "lm_virtio_net_hdr": ("virtio_net_hdr_v1", ""),
     "lm_virtio_net_hdr_hash": ("virtio_net_hdr_v1_hash", ""),
     "lm_vring_packed_event": ("vring_packed_desc_event", ""),
+    "lm_iommu_hwpt_alloc": ("iommu_hwpt_alloc", "fault_id"),
     "lm_vfio_device_attach_iommufd_pt": ("vfio_device_attach_iommufd_pt", "pasid"),
     "lm_vu_dma_map": ("vfio_iommu_type1_dma_map", ""),
     "lm_vu_dma_unmap": ("vfio_iommu_type1_dma_unmap", ""),
@@ -184,6 +187,10 @@ FIELDS = {
     "lm_vu_dma_unmap.addr": ("iova",),
     "lm_vu_cap_sparse.hdr": ("header",),
     "lm_vu_log_start.reserved": ("__reserved",),
+    **{f"lm_iommu_{tag}.reserved": ("__reserved",) for tag in (
+        "ioas_iova_ranges", "ioas_map", "hwpt_alloc", "hwpt_set_dirty_tracking",
+        "hwpt_get_dirty_bitmap")},
+    "lm_iommu_hw_info.reserved": ("out_max_pasid_log2", "__reserved"),
 }
 # What the kernel keeps in a structure within its structure.
 FIELD_PREFIX = {"lm_virtio_pci_common_cfg": "cfg."}
