@@ -106,10 +106,13 @@ struct dm_pds_faults {
 	uint64_t suspend_busy; /* SUSPEND_STATUS says EAGAIN so often */
 	uint64_t blob_bytes;   /* STATE_SIZE and SAVE give at least so many */
 	uint64_t blob_corrupt;
+	uint64_t wrong_colour;
+	uint64_t dirty_lost; /* writes that leave no dirty page */
 };
 
 struct dm_pds_fn_ops {
 	enum lm_pds_place devcmd_place;
+	const char *trace_devcmd, *trace_adminq; /* groups of commands that succeeded */
 	/** Run a device command: comp is zeroed. @return status */
 	uint8_t (*devcmd)(struct dm_pds_fn *fn, const uint8_t *cmd, uint8_t *comp, uint8_t *data);
 	/** A doorbell of a page, with qid and index inside 24 and 16 bits. */

@@ -44,6 +44,8 @@ dm_pds_cmdq_complete(struct dm_pds_fn *fn, struct dm_pds_cmdq *q, uint8_t *comp)
 
 	memcpy(comp + DM_PDS_COMP_INDEX, &q->head, sizeof(q->head));
 	comp[DM_PDS_COMP_COLOR] = (comp[DM_PDS_COMP_COLOR] & ~LM_PDS_COMP_COLOR_MASK) | q->color;
+	if (dm_pds_fault_take(&fn->faults.wrong_colour))
+		comp[DM_PDS_COMP_COLOR] ^= LM_PDS_COMP_COLOR_MASK;
 	q->cq_head++;
 	if (q->cq_head >> q->size_lg2 != 0) {
 		q->cq_head = 0;
@@ -89,6 +91,8 @@ dm_pds_cmdq_poll(struct dm_pds_fn *fn, struct dm_pds_cmdq *q, uint64_t now_ns,
 		fn->adminq_cmds++;
 		if (!dm_pds_fault_status(&fn->faults.adminq_status, cmd[0], &comp[0]))
 			run(fn, cmd, comp);
+		if (comp[0] == LM_PDS_RC_SUCCESS)
+			dm_trace_mark(fn->host->trace, fn->ops->trace_adminq, cmd[0]);
 		if (!dm_pds_fault_take(&fn->faults.adminq_lost))
 			dm_pds_cmdq_complete(fn, q, comp);
 		q->head = (uint16_t)((q->head + 1u) & ((1u << q->size_lg2) - 1));

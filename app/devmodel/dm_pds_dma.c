@@ -71,7 +71,8 @@ dm_pds_write(struct dm_pds_fn *fn, uint64_t iova, const void *buf, uint64_t len_
 			return false;
 		memcpy(to, from, piece);
 		atomic_thread_fence(memory_order_release);
-		dm_pds_dirty_mark(&fn->dirty, iova, piece);
+		if (fn->dirty.nb_regions == 0 || !dm_pds_fault_take(&fn->faults.dirty_lost))
+			dm_pds_dirty_mark(&fn->dirty, iova, piece);
 		from += piece;
 		iova += piece;
 		len_bytes -= piece;

@@ -28,6 +28,8 @@ static const struct {
 	DM_PDS_FAULT("suspend-busy", suspend_busy, false),
 	DM_PDS_FAULT("blob-bytes", blob_bytes, false),
 	DM_PDS_FAULT("blob-corrupt", blob_corrupt, false),
+	DM_PDS_FAULT("wrong-colour", wrong_colour, false),
+	DM_PDS_FAULT("dirty-lost", dirty_lost, false),
 };
 
 #define DM_PDS_NB_FAULTS (sizeof(dm_pds_fault_table) / sizeof(dm_pds_fault_table[0]))

@@ -82,6 +82,7 @@ dm_pds_lif_setattr(struct dm_pds_vf *vf, const uint8_t *cmd, uint8_t *comp)
 		break;
 	case LM_IONIC_LIF_ATTR_FEATURES:
 		lif->features = features & DM_PDS_FEATURES;
+		dm_trace_bits(vf->fn.host->trace, "eth.feature", lif->features);
 		memcpy(comp + offsetof(struct lm_ionic_admin_comp, cmd_data), &lif->features,
 				sizeof(lif->features));
 		break;

@@ -314,5 +314,7 @@ dm_pds_lm_run(struct dm_pds_pf *pf, const uint8_t *cmd, uint8_t *comp)
 				LM_PDS_RC_EVFID;
 		break;
 	}
+	if (status == LM_PDS_RC_SUCCESS)
+		dm_trace_mark(pf->fn.host->trace, "lm", cmd[0]);
 	comp[0] = status;
 }

@@ -221,6 +221,8 @@ dm_pds_pf_adminq(struct dm_pds_fn *fn, const uint8_t *cmd, uint8_t *comp)
 
 static const struct dm_pds_fn_ops dm_pds_pf_fn_ops = {
 	.devcmd_place = LM_PDS_PLACE_CORE_DEVCMD,
+	.trace_devcmd = "core.devcmd",
+	.trace_adminq = "core.adminq",
 	.devcmd = dm_pds_pf_devcmd,
 	.doorbell = dm_pds_pf_doorbell,
 };

@@ -101,6 +101,8 @@ dm_pds_devcmd_run(struct dm_pds_fn *fn)
 	lm_pds_text(fn->ops->devcmd_place, cmd, fn->last, sizeof(fn->last));
 	if (!dm_pds_fault_status(&fn->faults.devcmd_status, cmd[0], &comp[0]))
 		comp[0] = fn->ops->devcmd(fn, cmd, comp, r->data);
+	if (comp[0] == LM_PDS_RC_SUCCESS)
+		dm_trace_mark(fn->host->trace, fn->ops->trace_devcmd, cmd[0]);
 	memcpy(r->comp, comp, sizeof(comp));
 	r->done = LM_PDS_CORE_DEV_CMD_DONE;
 }

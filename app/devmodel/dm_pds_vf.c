@@ -16,6 +16,8 @@
 
 static const struct dm_pds_fn_ops dm_pds_vf_fn_ops = {
 	.devcmd_place = LM_PDS_PLACE_ETH,
+	.trace_devcmd = "eth.devcmd",
+	.trace_adminq = "eth.adminq",
 	.devcmd = dm_pds_vf_devcmd,
 	.doorbell = dm_pds_vf_doorbell,
 };
