@@ -13,7 +13,7 @@ import pytest
 from lm_harness.control import Control
 from lm_harness.process import Process
 from uml_guest import Uml
-from uml_machine import Boot, Cable, Card, Machine, Traffic
+from uml_machine import Boot, Cable, Card, CardSpec, Machine, Traffic
 from virtio_features import RINGS, without
 
 HERE = Path(__file__).resolve().parent
@@ -38,25 +38,35 @@ def fixture_kernel(request: pytest.FixtureRequest) -> Path:
 def fixture_boot(kernel: Path, build_dir: Path, program: Callable[[str], Path],
                  launch: Callable[..., Process], tmp_path: Path, trace: Callable[[str], list[str]]
                  ) -> Iterator[Boot]:
-    """boot([model options, ...], cpus=...): Linux with one virtio-net function each."""
+    """boot(options of a virtio-net function, or a CardSpec, ...; cpus=...): Linux with these."""
     tools = build_dir / "test/uml"
     with ExitStack() as stack:
 
-        def card(number: int, options: Sequence[str]) -> tuple[Card, Path]:
+        def card(number: int, spec: CardSpec) -> tuple[Card, list[Path]]:
             name = f"card{number}"
-            vfu, ctl, uml = (tmp_path / f"{name}.{end}" for end in ("vfu", "ctl", "uml"))
-            model = launch(f"{name}.model", program("dpdk-lm-devmodel"), "virtio-net", "--socket",
-                           vfu, "--control", ctl, *trace(name), *options)
+            ctl = tmp_path / f"{name}.ctl"
+            functions = range(1 + spec.vfs)
+            sockets = [tmp_path / f"{name}.{i}.vfu" for i in functions]
+            model = launch(f"{name}.model", program("dpdk-lm-devmodel"), spec.device, "--control",
+                           ctl, *(word for path in sockets for word in ("--socket", path)),
+                           *trace(name), *spec.options)
             model.wait_line("^ready ", 10)
-            bridge = launch(f"{name}.bridge", tools / "uml-bridge", uml, vfu)
-            bridge.wait_line("^ready ", 10)
+            uml = [tmp_path / f"{name}.{i}.uml" for i in functions]
+            bridges = []
+            for i in functions:
+                bridges.append(launch(f"{name}.bridge{i}", tools / "uml-bridge",
+                                      *(["--vf"] if i else []), uml[i], sockets[i]))
+                bridges[i].wait_line("^ready ", 10)
             control = Control(name, str(ctl))
             stack.callback(control.close)
-            return Card(name, model, bridge, control), uml
+            return Card(name, model, bridges, control), uml
 
-        def start(*functions: Sequence[str], cpus: int = 1, memory_mib: int = 192) -> Machine:
-            cards = [card(i, options) for i, options in enumerate(functions)]
-            linux = Uml(kernel, tools, [path for _, path in cards], tmp_path, cpus, memory_mib)
+        def start(*specs: CardSpec | Sequence[str], cpus: int = 1, memory_mib: int = 192
+                  ) -> Machine:
+            cards = [card(i, s if isinstance(s, CardSpec) else CardSpec("virtio-net", 0, s))
+                     for i, s in enumerate(specs)]
+            sockets = [path for _, paths in cards for path in paths]
+            linux = Uml(kernel, tools, sockets, tmp_path, cpus, memory_mib)
             stack.callback(linux.close)
             return Machine(linux, [c for c, _ in cards])
 

@@ -10,14 +10,17 @@ import os
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+import test_pds_ionic
+import test_pds_vfio
 import test_virtio_net
 import test_virtio_net_ctrl
 import test_virtio_net_stack
 from lm_harness import HarnessError
-from uml_machine import Boot, Cable, Machine, Traffic
+from uml_machine import Boot, Cable, CardSpec, Machine, Traffic
 from virtio_features import RINGS, without
 
 SEED = int(os.environ.get("DPDK_LM_SEED", time.strftime("%Y%m%d")))
@@ -28,9 +31,11 @@ pytestmark = pytest.mark.judge("")  # what a liar says counts for nothing
 def lying(boot: Boot, *faults: str) -> Boot:
     """The same cards, each with a fault."""
 
-    def start(*functions: list[str], **options: int) -> Machine:
+    def start(*cards: CardSpec | list[str], **options: int) -> Machine:
         extra = [word for fault in faults for word in ("--fault", fault)]
-        return boot(*([*function, *extra] for function in functions), **options)
+        return boot(*(replace(card, options=[*card.options, *extra])
+                      if isinstance(card, CardSpec) else [*card, *extra] for card in cards),
+                    **options)
 
     return start
 
@@ -99,3 +104,23 @@ def test_vp_vdpa_sees(boot: Boot, traffic: Make) -> None:
     with pytest.raises((AssertionError, HarnessError)):
         test_virtio_net_stack.test_vp_vdpa(lying(boot, spec), traffic,
                                            ("--features", without(*RINGS["split"])))
+
+
+PDS_LIES = {
+    "device commands": (test_pds_ionic.test_probe, ("devcmd-status=20:5", "devcmd-status=1:3")),
+    "admin queue": (test_pds_ionic.test_probe, ("wrong-colour=1", "adminq-status=40:14")),
+    "saved state": (test_pds_vfio.test_migrate, ("blob-corrupt=1", "lm-status=21:14")),
+    "LM status": (test_pds_vfio.test_migrate, ("lm-status=22:14:9", "lm-status=18:12")),
+    "dirty log": (test_pds_vfio.test_dirty_log, ("dirty-lost=1", "lm-status=35:3")),
+}
+
+
+@pytest.mark.deadline(150)
+@pytest.mark.parametrize("group", PDS_LIES)
+def test_pds_sees(boot: Boot, group: str) -> None:
+    """Each judge of the pds card, with a card that answers wrongly."""
+    judge, faults = PDS_LIES[group]
+    fault = chance(f"pds {group}").choice(faults)
+    print(f"{group}: {fault}")
+    with pytest.raises((AssertionError, HarnessError)):
+        judge(lying(boot, fault))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,28 @@ def wait(done: Callable[[], Any], timeout: float, what: str) -> Any:
     return value
 
 
-class Card:
-    """A model behind a bridge."""
+@dataclass(frozen=True)
+class CardSpec:
+    """A card with a PF and VFs, in slots one after another; lists of options are virtio-net."""
 
-    def __init__(self, name: str, model: Process, bridge: Process, control: Control) -> None:
+    device: str
+    vfs: int
+    options: Sequence[object]
+
+
+class Card:
+    """A model, each of its functions behind a bridge."""
+
+    def __init__(self, name: str, model: Process, bridges: list[Process], control: Control) -> None:
         self.name = name
         self.model = model
-        self.bridge = bridge
+        self.bridges = bridges
         self.control = control
 
-    def stats(self) -> dict[str, Any]:
-        return self.control.stats()
+    def stats(self, function: int = 0) -> dict[str, Any]:
+        """Of one function; the PF is the first."""
+        return self.control.request("stats", function=function) if function else \
+            self.control.stats()
 
     def received(self) -> int:
         return int(self.stats()["rx_frames"])
@@ -47,9 +58,9 @@ class Card:
     def filtered(self) -> int:
         return int(self.stats()["drops"].get("rx_filtered", 0))
 
-    def carried(self) -> dict[str, int]:
-        """What the bridge has carried; after its end."""
-        return dict(json.loads(self.bridge.wait_line(r"^\{", 10)))
+    def carried(self) -> list[dict[str, int]]:
+        """What the bridges have carried; after their end."""
+        return [dict(json.loads(bridge.wait_line(r"^\{", 10))) for bridge in self.bridges]
 
 
 class Machine:
@@ -62,19 +73,23 @@ class Machine:
     def clean(self, known: tuple[str, ...] = ()) -> None:
         """Off, and neither side has anything to complain of but what is known of Linux."""
         for card in self.cards:
-            broken = card.stats()["violation_list"]
-            assert set(broken) <= set(known), broken
+            for function in range(len(card.bridges)):
+                broken = card.stats(function)["violation_list"]
+                assert set(broken) <= set(known), broken
+        # UML takes slots away in their order: a VF would go before its PF lets go of it.
+        self.linux.run("for pf in /sys/bus/pci/devices/*/sriov_numvfs; do"
+                       " test ! -e $pf || echo 0 >$pf || exit 1; done")
         self.linux.poweroff()
         assert self.linux.trouble() == []
         for card in self.cards:
-            carried = card.carried()
-            assert carried["refused"] == carried["unwanted"] == 0, carried
-            assert card.bridge.wait(10) == 0
+            for carried in card.carried():
+                assert carried["refused"] == carried["unwanted"] == 0, carried
+            assert [bridge.wait(10) for bridge in card.bridges] == [0] * len(card.bridges)
 
 
-def losses(card: Card, linux: Uml) -> dict[str, int]:
+def losses(card: Card, linux: Uml, function: int) -> dict[str, int]:
     """Frames that ended in the model or in Linux, by the reason given there."""
-    stats, echo = card.stats(), linux.echo_stats()
+    stats, echo = card.stats(function), linux.echo_stats()
     found = {f"model {name}": count for kind in ("drops", "tx_drops")
              for name, count in stats[kind].items()}
     found |= {f"echo {name}": count for name, count in echo["drops"].items()}
@@ -93,10 +108,10 @@ class Traffic:
         stats = self.control.stats()
         return stats["sent"], stats["received"]
 
-    def run(self, machine: Machine, frames: int) -> dict[str, Any]:
+    def run(self, machine: Machine, frames: int, function: int = 0) -> dict[str, Any]:
         """Every frame comes back as it was, or is counted where it ended; few end."""
         card, linux = machine.cards[0], machine.linux
-        before, lost = linux.echo_stats(), losses(card, linux)
+        before, lost = linux.echo_stats(), losses(card, linux, function)
         self.control.request("reset")
         self.control.request("start")
         wait(lambda: self.control.stats()["sent"] >= frames, 30, f"{frames} frames sent")
@@ -104,7 +119,7 @@ class Traffic:
         settle(self._counters, 20, "frames in flight to settle")
         stats = self.control.stats()
         after = linux.echo_stats()
-        named = {name: count - lost.get(name, 0) for name, count in losses(card, linux).items()
+        named = {name: count - lost.get(name, 0) for name, count in losses(card, linux, function).items()
                  if count != lost.get(name, 0)}
         came, went = (after[key] - before[key] for key in ("received", "echoed"))
         assert stats["sent"] == stats["received"] + sum(named.values()), (stats, came, went, named)
