@@ -12,6 +12,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 VIRTIO = TOP / "drivers/common/virtio"
+PDS = TOP / "drivers/common/pds"
 VFIO_USER = TOP / "lib/vfio_user"
 DEVMODEL = TOP / "app/devmodel"
 
@@ -85,6 +86,12 @@ def constants(header: Path, pattern: str, places: Callable[[str, int], Iterable[
             if re.fullmatch(pattern, name)]
 
 
+def named(numbers: dict[str, int], *groups: str) -> list[Row]:
+    """A row for each number, marked in any of the groups."""
+    return [Row(name, tuple((group, value) for group in groups))
+            for name, value in numbers.items()]
+
+
 def accesses(bar: int, base: int, size: int = 1) -> tuple[Place, ...]:
     """Any byte read or written."""
     return tuple((f"bar{bar}.{way}", base + i) for way in ("read", "write") for i in range(size))
@@ -134,14 +141,42 @@ def virtio_net() -> Device:
     ])
 
 
+def pds() -> Device:
+    """AMD Pensando's core PF and its Ethernet VFs."""
+    core, admin, eth = (PDS / name for name in ("pds_if.h", "pds_aq_if.h", "pds_eth_if.h"))
+    at = values(core)
+    command = at["LM_PDS_CORE_BAR0_DEV_CMD_REGS_OFFSET"]
+    features = re.findall(r"^#define (LM_IONIC_ETH_HW_\w+) \(UINT64_C\(1\) << (\d+)\)",
+                          eth.read_text(encoding="utf-8"), re.MULTILINE)
+    return Device("pds", "pds", [
+        Group("Device information registers", [
+            Row(f"lm_pds_core_dev_info_regs.{name}", accesses(0, offset, size)) for
+            name, (offset, size) in fields(core, "lm_pds_core_dev_info_regs").items()
+            if not name.startswith("rsvd")]),
+        Group("Device command registers", [
+            Row(f"lm_pds_core_dev_cmd_regs.{name}", accesses(0, command + offset, size)) for
+            name, (offset, size) in fields(core, "lm_pds_core_dev_cmd_regs").items()
+            if not name.startswith("rsvd")]),
+        Group("Device commands of the PF", named(
+            enumerators(core, "lm_pds_core_cmd_opcode"), "core.devcmd")),
+        Group("Admin queue commands of the PF", named(
+            enumerators(admin, "lm_pds_core_adminq_opcode"), "core.adminq")),
+        Group("Live migration commands", named(
+            enumerators(admin, "lm_pds_lm_cmd_opcode"), "lm")),
+        Group("Commands of a VF", named(
+            enumerators(eth, "lm_ionic_cmd_opcode"), "eth.devcmd", "eth.adminq")),
+        Group("Features of a VF", [Row(name, (("eth.feature", int(bit)),))
+                                   for name, bit in features]),
+    ])
+
+
 def vfio_user() -> Device:
     """Messages between driver and model; a foreign client would leave marks."""
     return Device("vfio-user", "vfio-user", [
-        Group("Messages", [
-            Row(name, (("message", value),)) for name, value in
-            enumerators(VFIO_USER / "lm_vu_proto.h", "lm_vu_command").items()])])
+        Group("Messages", named(enumerators(VFIO_USER / "lm_vu_proto.h", "lm_vu_command"),
+                                "message"))])
 
 
 def devices() -> list[Device]:
     """All that the page shows."""
-    return [virtio_net(), vfio_user()]
+    return [virtio_net(), pds(), vfio_user()]
