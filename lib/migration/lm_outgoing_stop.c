@@ -31,7 +31,14 @@ lm_outgoing_stop(struct lm_outgoing *o)
 int
 lm_outgoing_final_harvest(struct lm_outgoing *o)
 {
-	return lm_outgoing_harvest(o);
+	int ret;
+
+	ret = lm_outgoing_harvest(o);
+	if (ret != 0 || o->conf.stopped == NULL)
+		return ret;
+	ret = o->conf.stopped(o->conf.ctx);
+	return ret == 0 ? 0 : lm_session_fail(&o->s, ret, "what is said after the stop: %s",
+			strerror(-ret));
 }
 
 int

@@ -60,6 +60,8 @@ struct lm_outgoing_conf {
 	bool zstd;            /* try to compress RAM */
 	/** Hold everything that touches the devices' queues. NULL: nothing to hold. */
 	int (*quiesce)(void *ctx);
+	/** All devices have stopped: last writes to RAM, before the rest of it is sent. */
+	int (*stopped)(void *ctx);
 	/** Let go again: the source runs on. */
 	void (*resume)(void *ctx);
 	lm_session_progress_t progress;

@@ -218,6 +218,48 @@ let_go(void *ctx)
 	rig_storm(ctx, true);
 }
 
+static int
+say_last(void *ctx)
+{
+	struct rig *r = ctx;
+
+	assert_int_equal(r->src.fakes[0].state, LM_STATE_STOP_COPY);
+	memset(r->src.memory, 0x5a, 100);
+	lm_ram_mark(r->src.ram, lm_ram_get(r->src.ram, 0)->addr, 100);
+	return 0;
+}
+
+static int
+say_nothing(void *ctx)
+{
+	(void)ctx;
+	return -ENOSPC;
+}
+
+/* What is written after the stop arrives; who cannot write it runs on. */
+static void
+test_stopped(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, 1, F_ALL, 1 << 20);
+	r.out_conf.ctx = &r;
+	r.out_conf.stopped = say_nothing;
+	rig_migrate(&r);
+	assert_int_equal(r.out_outcome, LM_OUTCOME_FAILED);
+	assert_int_equal(r.out_report.error, -ENOSPC);
+	assert_non_null(strstr(r.out_report.why, "after the stop"));
+	assert_true(mig_fake_runs(&r.src.fakes[0]));
+	rig_end(&r);
+	r.out_conf.stopped = say_last;
+	rig_migrate(&r);
+	assert_moved(&r);
+	assert_int_equal(r.dst.memory[99], 0x5a);
+	rig_end(&r);
+	rig_close(&r);
+}
+
 static void
 test_does_not_converge(void **state)
 {
@@ -377,6 +419,7 @@ main(void)
 		cmocka_unit_test(test_without_info),
 		cmocka_unit_test(test_devices_only_and_ram_only),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_does_not_converge),
 		cmocka_unit_test(test_prediction),
 		cmocka_unit_test(test_undecided),
