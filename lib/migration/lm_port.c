@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lm_port.h"
+#include "lm_port_pvt.h"
 #include "lm_timeline.h"
 
 #define PARK_NOW 0 /* nobody polls an incoming port: one look is enough */
@@ -52,6 +52,19 @@ lm_port_find(const char *name)
 
 	pthread_mutex_lock(&ports_lock);
 	p = find_locked(name);
+	pthread_mutex_unlock(&ports_lock);
+	return p;
+}
+
+struct lm_port *
+lm_port_next(const struct lm_window *window, const struct lm_port *after)
+{
+	struct lm_port *p;
+
+	pthread_mutex_lock(&ports_lock);
+	p = after == NULL ? ports : after->next;
+	while (p != NULL && p->conf.window != window)
+		p = p->next;
 	pthread_mutex_unlock(&ports_lock);
 	return p;
 }

@@ -29,6 +29,8 @@
 
 struct lm_port;
 struct lm_timeline;
+struct lm_window;
+struct lm_ram;
 
 enum lm_port_mode {
 	LM_PORT_RUNNING,
@@ -120,5 +122,31 @@ int lm_port_adopt(struct lm_port *port, const void *payload, size_t len_bytes);
  * @return 0; -EINVAL: not adopted; -errno of the driver's resume: it stays adopted
  */
 int lm_port_run(struct lm_port *port);
+
+/**
+ * All ports of a window, for the hooks of a session (lm_session.h). No port may come or go
+ * meanwhile.
+ *
+ * Park: all or none; @p late as lm_port_park(). @return 0 or the first error
+ */
+int lm_ports_park(const struct lm_window *window, uint64_t deadline_us, const char **late);
+/** Those that are parked or given. @return 0 or the first error; all are tried */
+int lm_ports_take_back(const struct lm_window *window);
+/**
+ * The devices have stopped: give up all ports, and write their records, by name, where the window
+ * keeps them, to be sent with the control area.
+ *
+ * @param ram mark live buffers in it; may be NULL
+ * @return 0; -ENOSPC: struct lm_window_conf's record_bytes is too small; as lm_port_give_up()
+ */
+int lm_ports_save(const struct lm_window *window, struct lm_ram *ram);
+/**
+ * Window and devices' states have arrived: adopt all ports.
+ * @return 0; -EPROTO: the records make no sense; -ENOENT: one has no port, or a port none; as
+ * lm_port_adopt(). After an error some are adopted and some are incoming: close them.
+ */
+int lm_ports_load(const struct lm_window *window);
+/** The devices run: all adopted ports do. @return 0 or the first error; all are tried */
+int lm_ports_run(const struct lm_window *window);
 
 #endif /* LM_PORT_H */

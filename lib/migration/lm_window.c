@@ -34,7 +34,9 @@ check_conf(const struct lm_window_conf *conf)
 
 	if (conf->page_bytes < PAGE_BYTES_MIN || (conf->page_bytes & mask) != 0 ||
 			((conf->addr | conf->control_bytes | conf->buffer_bytes) & mask) != 0 ||
-			conf->addr == 0 || conf->control_bytes == 0 || conf->buffer_bytes == 0 ||
+			conf->addr == 0 || conf->buffer_bytes == 0 ||
+			conf->control_bytes <= conf->record_bytes ||
+			conf->record_bytes % sizeof(uint64_t) != 0 ||
 			conf->control_bytes > UINT64_MAX - conf->buffer_bytes ||
 			conf->addr > UINT64_MAX - (conf->control_bytes + conf->buffer_bytes))
 		return -EINVAL;
@@ -171,11 +173,25 @@ lm_window_buffers(const struct lm_window *w, uint64_t *len_bytes)
 	return w->base + w->conf.control_bytes;
 }
 
+/* Of the control area, without what is kept for records. */
+static uint64_t
+control_end(const struct lm_window *w)
+{
+	return w->conf.control_bytes - w->conf.record_bytes;
+}
+
+void *
+lm_window_records(const struct lm_window *w, uint64_t *len_bytes)
+{
+	*len_bytes = w->conf.record_bytes;
+	return w->conf.record_bytes == 0 ? NULL : w->base + control_end(w);
+}
+
 void *
 lm_window_alloc(struct lm_window *w, uint64_t len_bytes, uint64_t align)
 {
 	uint64_t begin = w->taken_bytes > w->claimed_bytes ? w->taken_bytes : w->claimed_bytes;
-	uint64_t at, free_bytes = w->conf.control_bytes - begin;
+	uint64_t at, free_bytes = control_end(w) - begin;
 
 	if (align == 0 || (align & (align - 1)) != 0 || align > w->conf.control_bytes)
 		return NULL;
@@ -223,7 +239,7 @@ lm_window_offset(const struct lm_window *w, const void *ptr, uint64_t len_bytes,
 void *
 lm_window_control_at(const struct lm_window *w, uint64_t offset, uint64_t len_bytes)
 {
-	uint64_t end = w->conf.control_bytes;
+	uint64_t end = control_end(w);
 
 	return len_bytes != 0 && offset < end && len_bytes <= end - offset ?
 		w->base + offset : NULL;

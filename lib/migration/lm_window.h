@@ -33,6 +33,8 @@ struct lm_window_conf {
 	uint64_t addr;          /* a multiple of page_bytes */
 	uint64_t control_bytes; /* a multiple of page_bytes, more than 0 */
 	uint64_t buffer_bytes;  /* likewise */
+	/** End of the control area that is kept for records of ports (lm_ports_save()); may be 0. */
+	uint64_t record_bytes;
 	/** 4096, or a size of huge pages. IOMMUs report dirty pages of up to this size. */
 	uint64_t page_bytes;
 	uint32_t element_bytes;  /* of one packet buffer */
@@ -63,6 +65,9 @@ uint64_t lm_window_size(const struct lm_window *window);
 int lm_window_fd(const struct lm_window *window);
 /** The area of packet buffers. */
 void *lm_window_buffers(const struct lm_window *window, uint64_t *len_bytes);
+
+/** Where records of ports are kept; NULL: conf.record_bytes was 0. */
+void *lm_window_records(const struct lm_window *window, uint64_t *len_bytes);
 
 /**
  * Take zeroed control memory. In incoming mode a driver does not: it takes by lm_window_claim()

@@ -29,6 +29,7 @@ struct driver {
 	int give_up_error;
 	int adopt_error;
 	int resume_error;
+	bool shared;     /* by two ports, of which the other may run */
 	bool bad_record; /* one that its own decoder refuses */
 	unsigned int adopted;
 	unsigned int resumed;
@@ -82,7 +83,7 @@ resume(void *priv)
 {
 	struct driver *d = priv;
 
-	assert_false(lm_quiesce_enter(&d->queues[0])); /* still parked */
+	assert_true(d->shared || !lm_quiesce_enter(&d->queues[0])); /* still parked */
 	if (d->resume_error != 0)
 		return d->resume_error;
 	d->resumed++;
@@ -122,6 +123,7 @@ create(bool incoming)
 		.control_bytes = 4 * PAGE,
 		.buffer_bytes = 4 * PAGE,
 		.page_bytes = PAGE,
+		.record_bytes = 800,
 	};
 	struct world *w = calloc(1, sizeof(*w));
 	unsigned int i;
@@ -284,6 +286,89 @@ test_incoming_but_polled(void **state)
 	destroy(w);
 }
 
+/* Two ports of one window, through the memory that is sent: what the source wrote is loaded. */
+static void
+test_all_ports(void **state)
+{
+	struct world *w = create(false);
+	struct lm_port *second = add(w, "port1", &ops, false);
+	const char *late = "";
+	uint64_t len, *words;
+
+	(void)state;
+	w->d.shared = true;
+	/* One is late: none stays parked. */
+	assert_true(lm_quiesce_enter(&w->d.queues[1]));
+	assert_int_equal(lm_ports_park(w->window, 1000, &late), -ETIMEDOUT);
+	assert_string_equal(late, "tx 0");
+	lm_quiesce_exit(&w->d.queues[1]);
+	assert_int_equal(lm_port_mode(w->port), LM_PORT_RUNNING);
+	assert_int_equal(lm_port_mode(second), LM_PORT_RUNNING);
+	assert_int_equal(lm_ports_park(w->window, 1000000, &late), 0);
+	w->d.give_up_error = -EIO;
+	assert_int_equal(lm_ports_save(w->window, NULL), -EIO);
+	w->d.give_up_error = 0;
+	assert_int_equal(lm_ports_save(w->window, NULL), 0);
+	assert_int_equal(lm_port_mode(second), LM_PORT_GIVEN);
+	assert_int_equal(lm_ports_load(w->window), -EINVAL); /* they are not incoming */
+	w->d.resume_error = -EAGAIN;
+	assert_int_equal(lm_ports_take_back(w->window), -EAGAIN);
+	w->d.resume_error = 0;
+	assert_int_equal(lm_ports_take_back(w->window), 0);
+	is_open(w, true);
+	lm_port_destroy(second);
+	lm_port_destroy(w->port);
+	/* The destination: the same names, and the window as it is. */
+	w->port = add(w, "port0", &ops, true);
+	assert_int_equal(lm_ports_load(w->window), -ENOENT);
+	second = add(w, "port1", &ops, true);
+	lm_port_destroy(w->port);
+	w->port = add(w, "port0", &ops, true);
+	words = lm_window_records(w->window, &len);
+	assert_int_equal(len, 800);
+	words[8] += 1024;
+	assert_int_equal(lm_ports_load(w->window), -EPROTO);
+	words[8] = UINT64_MAX - 3;
+	assert_int_equal(lm_ports_load(w->window), -EPROTO);
+	memset(words, 'x', 64);
+	assert_int_equal(lm_ports_load(w->window), -EPROTO);
+	memset(words, 0, len);
+	assert_int_equal(lm_ports_load(w->window), -ENOENT);
+	lm_port_destroy(second);
+	destroy(w);
+}
+
+static void
+test_ports_round_trip(void **state)
+{
+	struct world *w = create(false);
+	struct lm_port *second = add(w, "port1", &ops, false);
+	struct lm_port *third;
+
+	(void)state;
+	w->d.shared = true;
+	assert_int_equal(lm_ports_park(w->window, 1000000, NULL), 0);
+	assert_int_equal(lm_ports_save(w->window, NULL), 0);
+	lm_port_destroy(second);
+	lm_port_destroy(w->port);
+	w->port = add(w, "port1", &ops, true);
+	second = add(w, "port0", &ops, true);
+	assert_int_equal(lm_ports_load(w->window), 0);
+	assert_int_equal(w->d.adopted, 2);
+	assert_int_equal(lm_port_mode(second), LM_PORT_ADOPTED);
+	assert_int_equal(lm_port_run(w->port), 0);
+	assert_int_equal(lm_port_take_back(second), -EINVAL);
+	assert_int_equal(lm_ports_run(w->window), 0);
+	assert_int_equal(lm_port_mode(second), LM_PORT_RUNNING);
+	/* A third does not fit. */
+	third = add(w, "port2", &ops, false);
+	assert_int_equal(lm_ports_park(w->window, 1000000, NULL), 0);
+	assert_int_equal(lm_ports_save(w->window, NULL), -ENOSPC);
+	lm_port_destroy(third);
+	lm_port_destroy(second);
+	destroy(w);
+}
+
 int
 main(void)
 {
@@ -292,6 +377,8 @@ main(void)
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_destination),
 		cmocka_unit_test(test_incoming_but_polled),
+		cmocka_unit_test(test_all_ports),
+		cmocka_unit_test(test_ports_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
