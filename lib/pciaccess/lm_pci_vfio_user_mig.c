@@ -120,10 +120,14 @@ static int
 vu_log_report(struct lm_pci *pci, uint64_t iova, uint64_t size, uint64_t page_size,
 		uint64_t *bitmap)
 {
-	uint64_t nb_words = lm_vu_bitmap_bytes(size, page_size) / sizeof(uint64_t), i;
-	uint64_t *words = malloc(nb_words * sizeof(*words));
+	uint64_t nb_words, i;
+	uint64_t *words;
 	int ret;
 
+	if (page_size == 0)
+		return lm_pci_fail(pci, -EINVAL, "a report of pages of 0 bytes");
+	nb_words = lm_vu_bitmap_bytes(size, page_size) / sizeof(*words);
+	words = malloc(nb_words * sizeof(*words));
 	if (words == NULL)
 		return lm_pci_fail(pci, -ENOMEM, "no memory for %ju pages",
 				(uintmax_t)(size / page_size));
