@@ -106,7 +106,8 @@ lm_conn_send_locked(struct lm_conn *c, uint16_t type, const struct iovec *iov, u
 	}
 	lm_stream_record(&c->writer, type, iov, nb, &record);
 	all[n++] = (struct iovec){ &record, sizeof(record) };
-	memcpy(&all[n], iov, nb * sizeof(*iov));
+	if (nb != 0)
+		memcpy(&all[n], iov, nb * sizeof(*iov));
 	return write_all(c, all, n + nb, until_ns, broken);
 }
 

@@ -221,6 +221,8 @@ lm_stream_record(struct lm_stream_writer *w, uint16_t type, const struct iovec *
 	hdr->len_bytes = 0;
 	for (i = 0; i < nb; i++)
 		hdr->len_bytes += (uint32_t)iov[i].iov_len;
+	/* A reset believes what the stack happens to hold of an older state. */
+	XXH3_INITSTATE(&state);
 	XXH3_64bits_reset_withSeed(&state, seed_of(hdr, w->number++));
 	for (i = 0; i < nb; i++)
 		XXH3_64bits_update(&state, iov[i].iov_base, iov[i].iov_len);

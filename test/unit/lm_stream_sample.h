@@ -22,7 +22,8 @@ struct sample {
 static inline void
 sample_put(struct sample *s, const void *bytes, size_t len_bytes)
 {
-	memcpy(s->bytes + s->len_bytes, bytes, len_bytes);
+	if (len_bytes != 0)
+		memcpy(s->bytes + s->len_bytes, bytes, len_bytes);
 	s->len_bytes += len_bytes;
 }
 
