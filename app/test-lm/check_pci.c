@@ -145,14 +145,17 @@ check_dirty_bits(struct check *c, const struct lm_pci_sysfs *info)
 		.root = c->root, .vf_token = c->vf_token, .way = LM_PCI_KERNEL_CDEV,
 	};
 	struct lm_pci *pci;
+	int ret;
 
-	if (info->cdev < 0) {
-		check_line(c, CHECK_WARN, "iommu-bits", "use Linux 6.6 or newer with "
-				"CONFIG_VFIO_DEVICE_CDEV", "no character device: the IOMMU's dirty "
-				"bits cannot be read");
+	/* Kernels without it show the device's number all the same, but no file. */
+	ret = info->cdev < 0 ? -ENOENT : lm_pci_open_kernel(c->device, NULL, &kernel, &pci);
+	if (ret == -ENOENT) {
+		check_line(c, CHECK_WARN, "iommu-bits", "modprobe iommufd; it wants Linux 6.6 or "
+				"newer with CONFIG_VFIO_DEVICE_CDEV", "no character device: the "
+				"IOMMU's dirty bits cannot be read");
 		return;
 	}
-	if (lm_pci_open_kernel(c->device, NULL, &kernel, &pci) != 0) {
+	if (ret != 0) {
 		check_line(c, CHECK_WARN, "iommu-bits", "modprobe iommufd, and look at the rights "
 				"of /dev/iommu and /dev/vfio/devices", "%s", lm_pci_strerror(NULL));
 		return;

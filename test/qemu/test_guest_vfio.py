@@ -37,6 +37,9 @@ echo {BDF} >/sys/bus/pci/drivers_probe
 echo "exit code $?"
 /bin/vfio-oracle {BDF}
 echo "again: exit code $?"
+/bin/vfio-oracle {BDF} group
+if [ -e /dev/vfio/devices/vfio0 ]; then /bin/vfio-oracle {BDF} cdev
+else echo "without EAL, no cdev in this kernel"; fi
 $b poweroff -f
 """
 
@@ -132,3 +135,5 @@ def test_kernel_vfio(build_dir: Path, tmp_path: Path, peer: tuple[Path, Path],
     assert "failed:" not in text
     assert text.count("200 frames and their answers") == 2
     assert "again: exit code 0" in text
+    assert "without EAL, group, no dirty bits" in text
+    assert "without EAL, cdev, " in text or "without EAL, no cdev in this kernel" in text

@@ -6,6 +6,8 @@
  * transport by QEMU's device. The network peer outside answers each frame with its bytes inverted.
  *
  *   vfio-oracle BDF refused   expect that opening fails, and say why
+ *   vfio-oracle BDF group     open it without EAL, by its group: memory, no migration
+ *   vfio-oracle BDF cdev      the same by its character device, and say what the IOMMU tracks
  *   vfio-oracle BDF           run it all; the last line is "passed" or "failed: WHAT"
  */
 
@@ -25,6 +27,9 @@
 #include <bus_pci_driver.h>
 
 #include "lm_pci_eal.h"
+#include "lm_pci_iommu.h"
+#include "lm_pci_kernel.h"
+#include "lm_pci_mig.h"
 #include "lm_virtio.h"
 #include "virtio_net_if.h"
 #include "virtio_pci_if.h"
@@ -264,6 +269,29 @@ check_traffic(void)
 	printf("%u frames and their answers\n", turn);
 }
 
+/* Neither EAL nor traffic. */
+static int
+without_eal(const char *bdf, enum lm_pci_kernel_way way)
+{
+	const struct lm_pci_kernel_params kernel = { .way = way };
+	struct lm_pci_mig_caps caps;
+	uint64_t bits[VM_BYTES / 4096 / 64] = { 0 };
+
+	MUST(lm_pci_open_kernel(bdf, NULL, &kernel, &pci));
+	check_function();
+	check_memory();
+	CHECK(lm_pci_mig_caps(pci, &caps) == -ENOTTY);
+	if (lm_pci_iommu_tracks(pci)) {
+		MUST(lm_pci_iommu_start(pci));
+		MUST(lm_pci_iommu_report(pci, VM_IOVA, VM_BYTES, 4096, bits));
+		MUST(lm_pci_iommu_stop(pci));
+	}
+	printf("without EAL, %s, %s\n", way == LM_PCI_KERNEL_CDEV ? "cdev" : "group",
+			lm_pci_iommu_tracks(pci) ? "dirty bits" : "no dirty bits");
+	lm_pci_close(pci);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -271,6 +299,9 @@ main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
+	if (argc > 2 && strcmp(argv[2], "refused") != 0)
+		return without_eal(argv[1], strcmp(argv[2], "cdev") == 0 ? LM_PCI_KERNEL_CDEV :
+				LM_PCI_KERNEL_GROUP);
 	ret = start_eal(argv[0], argv[1]);
 	if (argc > 2) {
 		CHECK(pci == NULL);
