@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +29,7 @@ from lm_harness.migrate import PHASES  # noqa: E402
 from lm_harness.ram import RamResult  # noqa: E402
 from lm_harness.scenario import Runner  # noqa: E402
 from lm_harness.screen import Screen  # noqa: E402
+from lm_harness.stock import PeerTestbed  # noqa: E402
 from lm_harness.testbed import Config, Testbed  # noqa: E402
 
 
@@ -57,6 +59,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
                         + ", ".join(PHASES))
     p.add_argument("--past-wrap", action="store_true",
                    help="after the timed migrations, traffic until every queue is direct again")
+    p.add_argument("--peer", choices=["testpmd"],
+                   help="host B runs stock testpmd with net_vhost instead of our back end")
     p.add_argument("--seconds", type=float, default=1.0, metavar="S",
                    help="traffic after each migration")
     p.add_argument("--memory", type=positive, default=256, metavar="MIB", help="RAM of the guest")
@@ -95,6 +99,25 @@ class Demo:
         return Config(build_dir=a.build_dir.resolve(), log_dir=a.out.resolve().parent / "demo-logs",
                       queues=a.queues, rate=a.rate, frame_size=a.size, memory_mib=a.memory,
                       device_options=options, devargs=a.devargs)
+
+    def run_peer(self) -> None:
+        """To the other back end, back, and there again with memory compared."""
+        screen, config = self.screen, self.config()
+        config = replace(config, frame_size="74-1514", mtu=1500)
+        screen.phase("starting a model and a back end on A, testpmd on B, and the generator")
+        with PeerTestbed(config) as testbed:
+            testbed.start()
+            self.runner = runner = Runner(testbed, screen, self.args.seconds)
+            screen.phase("booting the guest on side A")
+            runner.boot()
+            for held in (False, False, True):
+                screen.phase(f"migrating {runner.here} -> {runner.other()}"
+                             + (", held, to compare memory" if held else ""))
+                run = runner.run(held=held)
+                screen.line(f"          done in {run.migration.total_ms} ms, downtime "
+                            f"{run.migration.downtime_ms} ms")
+            self.broken = runner.violations()
+            testbed.finish()
 
     def run(self) -> None:
         """Everything, in order; raises at the first thing that does not happen."""
@@ -151,7 +174,7 @@ class Demo:
         config = {"queues": a.queues, "repeat": a.repeat, "rate": a.rate, "size": a.size,
                   "seconds": a.seconds, "memory_mib": a.memory,
                   "packed": a.packed, "cancel_at": a.cancel_at,
-                  "past_wrap": a.past_wrap,
+                  "past_wrap": a.past_wrap, "peer": a.peer,
                   "device_options": a.device_options, "devargs": a.devargs}
         runs = self.runner.runs if self.runner is not None else []
         cancelled = self.runner.cancelled if self.runner is not None else []
@@ -172,7 +195,10 @@ def main(argv: list[str]) -> int:
     demo = Demo(args)
     error = ""
     try:
-        demo.run()
+        if args.peer:
+            demo.run_peer()
+        else:
+            demo.run()
     except HarnessError as err:
         error = str(err)
     except KeyboardInterrupt:

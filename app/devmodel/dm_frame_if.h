@@ -205,10 +205,15 @@ dm_frame_build(uint8_t *frame, struct dm_frame_desc *d)
 	return DM_FRAME_PAYLOAD_OFFSET + d->len_bytes;
 }
 
-/* An IPv4 frame sent to one station is taken for ours even if its magic was hit. */
+/*
+ * An IPv4 frame sent to one station is taken for ours even if its magic was hit. An announcement
+ * (RARP) never is: rte_vhost leaves in its padding what was in the buffer before, a frame of ours.
+ */
 static inline int
 dm_frame_is_foreign(const uint8_t *frame, uint32_t len)
 {
+	if (len >= 14 && frame[12] == 0x80 && frame[13] == 0x35 && (frame[0] & 1) != 0)
+		return 1;
 	if (len >= DM_FRAME_HDR_OFFSET + 4 &&
 			dm_frame_get(frame + DM_FRAME_HDR_OFFSET, 4) == DM_FRAME_MAGIC)
 		return 0;

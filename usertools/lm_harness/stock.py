@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 from .base import HarnessError
 from .process import Process
@@ -19,6 +21,8 @@ class StockTestbed(Testbed):
     end is the generator's. Guest, QEMU, generator and measure are the same as ours.
     """
 
+    stock_sides: tuple[str, ...] = ("A", "B")
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         if shutil.which(TESTPMD) is None:
@@ -28,12 +32,25 @@ class StockTestbed(Testbed):
         return f"lm{os.getpid() % 100000}{side.name}"
 
     def wire_of(self, side: Side) -> str:
-        return f"tap:{self._tap(side)}"
+        return f"tap:{self._tap(side)}" if side.name in self.stock_sides else super().wire_of(side)
+
+    def start_traffic(self) -> None:
+        """The host's own IPv6 would speak on the taps, too."""
+        super().start_traffic()
+        for name in self.stock_sides:
+            knob = Path(f"/proc/sys/net/ipv6/conf/{self._tap(self.sides[name])}/disable_ipv6")
+            if knob.exists():
+                knob.write_text("1")
 
     def start_model(self, side: Side) -> None:
-        """No function here: the switch is software."""
+        """Where the switch is software, there is no function."""
+        if side.name not in self.stock_sides:
+            super().start_model(side)
 
     def start_backend(self, side: Side, extra: str = "") -> None:
+        if side.name not in self.stock_sides:
+            super().start_backend(side, extra)
+            return
         queues = self.config.queues
         runtime = self.directory / f"run-{side.name}{side.generation}"
         runtime.mkdir()
@@ -49,3 +66,17 @@ class StockTestbed(Testbed):
                                          self._log(f"testpmd-{side.name}"),
                                          env={"RUNTIME_DIRECTORY": str(runtime)}))
         side.backend.wait_line("VHOST_CONFIG.*binding succeeded", READY_S)
+
+
+class PeerTestbed(StockTestbed):
+    """Our back end on side A, stock testpmd on side B: either can be the other's destination."""
+
+    stock_sides = ("B",)
+    # What both offer; QEMU refuses a destination that lacks what its guest uses.
+    device_options = ("csum=off,guest_csum=off,gso=off,host_tso4=off,host_tso6=off,guest_tso4=off,"
+                      "guest_tso6=off,host_ecn=off,guest_ecn=off,host_ufo=off,guest_ufo=off,"
+                      "guest_announce=off")
+
+    def __init__(self, config: Config) -> None:
+        options = ",".join(filter(None, [config.device_options, self.device_options]))
+        super().__init__(replace(config, device_options=options))
