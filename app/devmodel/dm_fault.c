@@ -16,6 +16,7 @@ static const struct {
 } dm_fault_table[] = {
 	{ "slow-reset", offsetof(struct dm_faults, slow_reset_us), true },
 	{ "slow-ring-reset", offsetof(struct dm_faults, slow_ring_reset_us), true },
+	{ "slow-suspend", offsetof(struct dm_faults, slow_suspend_us), true },
 	{ "lost-irq", offsetof(struct dm_faults, lost_irq_nth), true },
 	{ "die-at", offsetof(struct dm_faults, die_at_frames), true },
 	{ "no-ring-reset", offsetof(struct dm_faults, no_ring_reset), false },

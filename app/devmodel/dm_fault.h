@@ -16,6 +16,7 @@ struct dm_faults {
 	uint64_t slow_ring_reset_us; /* the same for one queue */
 	uint64_t lost_irq_nth;       /* every Nth interrupt is lost; 0: none */
 	uint64_t die_at_frames;      /* SIGKILL to itself after so many frames; 0: never */
+	uint64_t slow_suspend_us;    /* SUSPEND takes this long; the device works meanwhile */
 	uint64_t no_ring_reset;      /* feature not offered */
 	uint64_t no_function_reset;  /* a function reset is refused */
 	uint64_t stuck_ring_reset;   /* never completes */

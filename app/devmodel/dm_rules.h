@@ -20,6 +20,8 @@
 	X(WRITE_IN_RESET, "write_in_reset", "4.1.4.3.2: after a reset, wait until it is over") \
 	X(STATUS_CLEARED, "status_cleared", "2.1.1: a status bit is never cleared but by reset") \
 	X(STATUS_ORDER, "status_order", "3.1.1: ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK") \
+	X(STATUS_SUSPEND, "status_suspend", \
+		"after 1.3: SUSPEND is set under DRIVER_OK, when negotiated") \
 	X(STATUS_UNKNOWN, "status_unknown", "2.1: unknown status bits are not set") \
 	X(FEATURE_LATE, "feature_late", "3.1.1: features are settled before FEATURES_OK") \
 	X(FEATURE_NOT_OFFERED, "feature_not_offered", "2.2.1: only offered features are accepted") \
@@ -39,6 +41,8 @@
 	X(NOTIFY_DISABLED, "notify_disabled", "4.1.5.2: only enabled queues are notified") \
 	X(NOTIFY_EARLY, "notify_early", "3.1.1: no notification before DRIVER_OK") \
 	X(NOTIFY_VALUE, "notify_value", "4.1.5.2: a doorbell gets the index of its queue") \
+	X(NOTIFY_DATA, "notify_data", \
+		"2.9: with NOTIFICATION_DATA a doorbell says what comes next in its ring") \
 	X(AVAIL_JUMP, "avail_jump", "2.7.13, 2.8.17: at most a ring's worth is made available") \
 	X(AVAIL_HEAD, "avail_head", "2.7.6: a head lies inside the descriptor table") \
 	X(DESC_NEXT, "desc_next", "2.7.5: next lies inside the table") \

@@ -52,6 +52,7 @@ dm_virtio_reset(struct dm_virtio *v)
 	v->status = 0;
 	v->isr = 0;
 	v->resetting = false;
+	v->suspending = false;
 	v->type->reset(v->ctx);
 }
 
@@ -180,6 +181,48 @@ dm_virtio_status_check(struct dm_virtio *v, uint8_t status)
 				status);
 }
 
+/*
+ * SUSPEND, after 1.3: all that was taken is used and shown already when the driver's write arrives,
+ * as queues are worked on between its accesses. The rings stay where they are.
+ */
+static void
+dm_virtio_suspend(struct dm_virtio *v)
+{
+	v->suspending = false;
+	v->status |= LM_VIRTIO_STATUS_SUSPEND;
+	v->status &= (uint8_t)~LM_VIRTIO_STATUS_DRIVER_OK;
+}
+
+/* @return true when the write was about suspension, and is done with. */
+static bool
+dm_virtio_status_suspend(struct dm_virtio *v, uint8_t status)
+{
+	uint64_t slow_us = v->host->faults->slow_suspend_us;
+
+	if ((v->status & LM_VIRTIO_STATUS_SUSPEND) != 0) {
+		if ((status & LM_VIRTIO_STATUS_DRIVER_OK) == 0)
+			return false;
+		v->status |= LM_VIRTIO_STATUS_DRIVER_OK;
+		v->status &= (uint8_t)~LM_VIRTIO_STATUS_SUSPEND;
+		return true;
+	}
+	if ((status & LM_VIRTIO_STATUS_SUSPEND) == 0)
+		return false;
+	if (!dm_virtio_has(v, LM_VIRTIO_F_SUSPEND) ||
+			(v->status & LM_VIRTIO_STATUS_DRIVER_OK) == 0) {
+		dm_rule_broken(v->host->rules, DM_RULE_STATUS_SUSPEND, "0x%02x after 0x%02x",
+				status, v->status);
+		return true;
+	}
+	if (slow_us == 0) {
+		dm_virtio_suspend(v);
+	} else if (!v->suspending) {
+		v->suspending = true;
+		v->suspend_end_ns = v->host->now_ns(v->host->ctx) + slow_us * 1000;
+	}
+	return true;
+}
+
 void
 dm_virtio_status_write(struct dm_virtio *v, uint8_t status)
 {
@@ -187,7 +230,10 @@ dm_virtio_status_write(struct dm_virtio *v, uint8_t status)
 		dm_virtio_device_reset_start(v);
 		return;
 	}
-	if ((status & ~(DM_VIRTIO_STATUS_DRIVER_BITS | LM_VIRTIO_STATUS_NEEDS_RESET)) != 0)
+	if (dm_virtio_status_suspend(v, status))
+		return;
+	if ((status & ~(DM_VIRTIO_STATUS_DRIVER_BITS | LM_VIRTIO_STATUS_NEEDS_RESET |
+			LM_VIRTIO_STATUS_SUSPEND)) != 0)
 		dm_rule_broken(v->host->rules, DM_RULE_STATUS_UNKNOWN, "0x%02x", status);
 	if ((v->status & DM_VIRTIO_STATUS_DRIVER_BITS & ~status) != 0)
 		dm_rule_broken(v->host->rules, DM_RULE_STATUS_CLEARED, "0x%02x after 0x%02x",
@@ -278,6 +324,8 @@ dm_virtio_tick(struct dm_virtio *v, uint64_t now_ns)
 
 	if (v->resetting && now_ns >= v->reset_end_ns)
 		dm_virtio_device_stop(v);
+	if (v->suspending && now_ns >= v->suspend_end_ns)
+		dm_virtio_suspend(v);
 	for (i = 0; i < v->num_queues; i++)
 		if (v->queues[i].resetting && now_ns >= v->queues[i].reset_end_ns)
 			dm_virtio_queue_stop(v, i);
@@ -347,7 +395,7 @@ dm_virtio_sleep(struct dm_virtio *v)
 		if (bound < sleep_us)
 			sleep_us = bound;
 	}
-	if (v->resetting)
+	if (v->resetting || v->suspending)
 		sleep_us = DM_VIRTIO_NAP_US;
 	return again ? 0 : sleep_us;
 }

@@ -24,6 +24,7 @@
 #define DM_VIRTIO_NOTIFY_OFF 0x8000u
 #define DM_VIRTIO_NOTIFY_PAGE 0x1000u
 #define DM_VIRTIO_MAX_QUEUES 17
+#define DM_VIRTIO_NOTIF_DATA 0x4000u       /* queue_notif_config_data of queue 0 */
 #define DM_VIRTIO_DOORBELL_IDLE 0xffffffffu /* what a page holds while nobody rang */
 
 /** How a queue's driver rings: decides how long the thread may sleep. */
@@ -85,6 +86,8 @@ struct dm_virtio {
 	uint8_t isr;
 	bool resetting;
 	uint64_t reset_end_ns;
+	bool suspending; /* SUSPEND was asked for and is not shown yet */
+	uint64_t suspend_end_ns;
 
 	uint16_t num_queues;
 	uint16_t queue_size_max;
@@ -156,6 +159,9 @@ void dm_virtio_config_changed(struct dm_virtio *v);
 /** As dm_device_ops.sleep. */
 uint32_t dm_virtio_sleep(struct dm_virtio *v);
 int dm_virtio_stats(struct dm_virtio *v, json_t *object);
+
+/** What a queue's doorbell gets in its lower half (4.1.5.2). */
+uint16_t dm_virtio_notify_id(const struct dm_virtio *v, uint16_t index);
 
 static inline bool
 dm_virtio_has(const struct dm_virtio *v, unsigned int bit)

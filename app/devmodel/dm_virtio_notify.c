@@ -129,25 +129,53 @@ dm_virtio_rung(struct dm_virtio *v, uint16_t index, enum dm_virtio_doorbell how)
 		q->doorbell = how;
 }
 
+uint16_t
+dm_virtio_notify_id(const struct dm_virtio *v, uint16_t index)
+{
+	/* Unlike the index, so that nobody takes one for the other. */
+	return dm_virtio_has(v, LM_VIRTIO_F_NOTIF_CONFIG_DATA) ?
+			(uint16_t)(DM_VIRTIO_NOTIF_DATA + 3 * index) : index;
+}
+
+/* A doorbell's value, which lies in the place of one queue or of all: the queue that it names. */
+static int
+dm_virtio_doorbell_queue(struct dm_virtio *v, uint32_t value, uint64_t offset)
+{
+	uint16_t id = (uint16_t)(value & LM_VIRTIO_NOTIFY_VQN_MASK);
+	uint16_t next = (uint16_t)(value >> LM_VIRTIO_NOTIFY_NEXT_OFF_SHIFT);
+	uint16_t i = 0;
+
+	while (i < v->num_queues && dm_virtio_notify_id(v, i) != id)
+		i++;
+	if (i == v->num_queues || offset != (uint64_t)i * v->notify_multiplier) {
+		dm_rule_broken(v->host->rules, DM_RULE_NOTIFY_VALUE, "0x%x at 0x%llx", id,
+				(unsigned long long)offset);
+		return -1;
+	}
+	if (dm_virtio_has(v, LM_VIRTIO_F_NOTIFICATION_DATA) && dm_virtio_queue_live(v, i) &&
+			!dm_vring_next_ok(&v->queues[i].ring, next))
+		dm_rule_broken(v->host->rules, DM_RULE_NOTIFY_DATA, "queue %u, next 0x%x", i,
+				next);
+	return i;
+}
+
 void
 dm_virtio_doorbell_write(struct dm_virtio *v, uint64_t offset, const void *buf,
 		uint32_t len_bytes)
 {
-	uint16_t value;
+	uint32_t width = dm_virtio_has(v, LM_VIRTIO_F_NOTIFICATION_DATA) ? 4 : 2;
+	uint32_t value = 0;
+	int queue;
 
-	if (len_bytes != sizeof(value)) {
+	if (len_bytes != width) {
 		dm_rule_broken(v->host->rules, DM_RULE_ACCESS_WIDTH, "doorbell of %u bytes",
 				len_bytes);
 		return;
 	}
-	memcpy(&value, buf, sizeof(value));
-	if (value >= v->num_queues || (v->notify_multiplier == 0 ? offset != 0 :
-			offset != (uint64_t)value * v->notify_multiplier)) {
-		dm_rule_broken(v->host->rules, DM_RULE_NOTIFY_VALUE, "%u at 0x%llx", value,
-				(unsigned long long)offset);
-		return;
-	}
-	dm_virtio_rung(v, value, DM_VIRTIO_DOORBELL_WAKES);
+	memcpy(&value, buf, width);
+	queue = dm_virtio_doorbell_queue(v, value, offset);
+	if (queue >= 0)
+		dm_virtio_rung(v, (uint16_t)queue, DM_VIRTIO_DOORBELL_WAKES);
 }
 
 void
@@ -169,10 +197,7 @@ dm_virtio_doorbell_look(struct dm_virtio *v, uint16_t index)
 	if (atomic_load_explicit(page, memory_order_relaxed) == DM_VIRTIO_DOORBELL_IDLE)
 		return;
 	word = atomic_exchange(page, DM_VIRTIO_DOORBELL_IDLE);
-	if ((word & LM_VIRTIO_NOTIFY_VQN_MASK) != index)
-		dm_rule_broken(v->host->rules, DM_RULE_NOTIFY_VALUE, "0x%x in page %u",
-				word & LM_VIRTIO_NOTIFY_VQN_MASK, index);
-	else
+	if (dm_virtio_doorbell_queue(v, word, (uint64_t)index * v->notify_multiplier) >= 0)
 		dm_virtio_rung(v, index, DM_VIRTIO_DOORBELL_STORE);
 }
 

@@ -242,6 +242,13 @@ dm_reg_zero(struct dm_virtio *v, struct dm_virtio_queue *q)
 }
 
 static uint32_t
+dm_reg_ndata(struct dm_virtio *v, struct dm_virtio_queue *q)
+{
+	return dm_virtio_has(v, LM_VIRTIO_F_NOTIF_CONFIG_DATA) ?
+			dm_virtio_notify_id(v, dm_virtio_queue_index(v, q)) : 0;
+}
+
+static uint32_t
 dm_reg_qreset(struct dm_virtio *v, struct dm_virtio_queue *q)
 {
 	(void)v;
@@ -277,7 +284,7 @@ static const struct dm_virtio_reg dm_virtio_regs[] = {
 	{ LM_VIRTIO_PCI_COMMON_Q_DRIVERHI, 4, true, dm_reg_driver_hi, dm_reg_driver_hi_write },
 	{ LM_VIRTIO_PCI_COMMON_Q_DEVICELO, 4, true, dm_reg_device_lo, dm_reg_device_lo_write },
 	{ LM_VIRTIO_PCI_COMMON_Q_DEVICEHI, 4, true, dm_reg_device_hi, dm_reg_device_hi_write },
-	{ LM_VIRTIO_PCI_COMMON_Q_NDATA, 2, true, dm_reg_zero, NULL },
+	{ LM_VIRTIO_PCI_COMMON_Q_NDATA, 2, true, dm_reg_ndata, NULL },
 	{ LM_VIRTIO_PCI_COMMON_Q_RESET, 2, true, dm_reg_qreset, dm_reg_qreset_write },
 	{ LM_VIRTIO_PCI_COMMON_ADM_Q_IDX, 2, false, dm_reg_zero, NULL },
 	{ LM_VIRTIO_PCI_COMMON_ADM_Q_NUM, 2, false, dm_reg_zero, NULL },

@@ -174,6 +174,12 @@ dm_vring_notify_on(struct dm_vring *vr)
 	return !dm_vring_usable(vr) || vr->ops->notify_on(vr);
 }
 
+bool
+dm_vring_next_ok(const struct dm_vring *vr, uint16_t next)
+{
+	return vr->ops->next_ok(vr, next);
+}
+
 void
 dm_vring_notify_off(struct dm_vring *vr)
 {

@@ -111,6 +111,8 @@ void dm_vring_push(struct dm_vring *vr, const struct dm_chain *chain, uint32_t w
 bool dm_vring_publish(struct dm_vring *vr);
 /** Ask for a doorbell at the next available chain. @return false: there is one already. */
 bool dm_vring_notify_on(struct dm_vring *vr);
+/** May the driver say, in a doorbell's upper half, that this is next in its ring (2.9)? */
+bool dm_vring_next_ok(const struct dm_vring *vr, uint16_t next);
 /** Doorbells are not needed for now. */
 void dm_vring_notify_off(struct dm_vring *vr);
 /**

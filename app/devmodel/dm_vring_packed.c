@@ -271,6 +271,13 @@ dm_packed_notify_off(struct dm_vring *vr)
 	dm_packed_set_flags(&vr->packed, LM_VRING_PACKED_EVENT_F_DISABLE);
 }
 
+/* In any lap: a doorbell may be late. */
+static bool
+dm_packed_next_ok(const struct dm_vring *vr, uint16_t next)
+{
+	return (next & ~(1u << LM_VRING_PACKED_EVENT_WRAP_SHIFT)) < vr->conf.size;
+}
+
 static uint16_t
 dm_packed_avail_idx(const struct dm_vring *vr)
 {
@@ -292,6 +299,7 @@ const struct dm_vring_ops dm_vring_packed_ops = {
 	.publish = dm_packed_publish,
 	.notify_on = dm_packed_notify_on,
 	.notify_off = dm_packed_notify_off,
+	.next_ok = dm_packed_next_ok,
 	.avail_idx = dm_packed_avail_idx,
 	.used_idx = dm_packed_used_idx,
 };

@@ -18,6 +18,7 @@ struct dm_vring_ops {
 	bool (*publish)(struct dm_vring *vr);
 	bool (*notify_on)(struct dm_vring *vr);
 	void (*notify_off)(struct dm_vring *vr);
+	bool (*next_ok)(const struct dm_vring *vr, uint16_t next);
 	uint16_t (*avail_idx)(const struct dm_vring *vr);
 	uint16_t (*used_idx)(const struct dm_vring *vr);
 };

@@ -203,6 +203,13 @@ dm_split_notify_off(struct dm_vring *vr)
 		dm_split_set_flags(&vr->split, LM_VRING_USED_F_NO_NOTIFY);
 }
 
+/* A ring's worth before what was taken, if the doorbell is late, to a ring's worth behind it. */
+static bool
+dm_split_next_ok(const struct dm_vring *vr, uint16_t next)
+{
+	return (uint16_t)(next - vr->split.avail_next + vr->conf.size) <= 2 * vr->conf.size;
+}
+
 static uint16_t
 dm_split_avail_idx(const struct dm_vring *vr)
 {
@@ -224,6 +231,7 @@ const struct dm_vring_ops dm_vring_split_ops = {
 	.publish = dm_split_publish,
 	.notify_on = dm_split_notify_on,
 	.notify_off = dm_split_notify_off,
+	.next_ok = dm_split_next_ok,
 	.avail_idx = dm_split_avail_idx,
 	.used_idx = dm_split_used_idx,
 };

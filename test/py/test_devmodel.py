@@ -26,7 +26,10 @@ FULL = BASIC | bits(vfu_net.F_MRG, vfu_net.F_CTRL, vfu_net.F_CTRL_RX, vfu_net.F_
                     vfu_net.F_EVENT_IDX, vfu_net.F_RING_RESET, vfu_net.F_ANNOUNCE)
 PACKED, IN_ORDER = bits(vfu_net.F_PACKED), bits(vfu_net.F_IN_ORDER)
 LAYOUTS = {"basic": BASIC, "full": FULL, "in-order": FULL | IN_ORDER, "packed": BASIC | PACKED,
-           "packed-full": FULL | PACKED, "packed-in-order": FULL | PACKED | IN_ORDER}
+           "packed-full": FULL | PACKED, "packed-in-order": FULL | PACKED | IN_ORDER,
+           "notify-data": FULL | bits(vfu_net.F_NOTIFY_DATA),
+           "packed-notify-data": FULL | PACKED | bits(vfu_net.F_NOTIFY_DATA,
+                                                      vfu_net.F_NOTIFY_CONFIG)}
 layouts = pytest.mark.parametrize("features", LAYOUTS.values(), ids=LAYOUTS.keys())
 
 
@@ -184,6 +187,30 @@ def test_ring_reset_under_traffic(model: Callable[..., Model], layout: str) -> N
             assert one.stats()["tx_frames"] == sent
             assert bytes(card.ram) == before
             card.rings[1] = card.enable(1, 64)
+        one.clean()
+
+
+@pytest.mark.parametrize("options", [[], ["--fault", "slow-suspend=3000"]], ids=["quick", "slow"])
+@pytest.mark.parametrize("layout", ["full", "packed-in-order"])
+def test_suspend(model: Callable[..., Model], layout: str, options: list[str]) -> None:
+    """Catches: DMA or an interrupt while suspended, a ring that has lost its place after."""
+    one = model("--wire", "loop", *options)
+    with vfu_net.nic(one.path, "eventfd") as card:
+        card.start(LAYOUTS[layout] | bits(vfu_net.F_SUSPEND))
+        card.rx_post(0, 32)
+        for round_ in range(20):
+            for number in range(7):
+                ping(card, number)
+            card.common_write(20, 1, 0x1f)
+            wait(lambda: card.common(20, 1) == 0x1b, "suspension")
+            for vector in range(3):
+                card.interrupted(vector, 0)
+            before = bytes(card.ram)
+            time.sleep(0.002)  # nothing may happen in it
+            assert bytes(card.ram) == before
+            assert [card.interrupted(vector, 0) for vector in range(3)] == [0, 0, 0]
+            card.common_write(20, 1, 0xf)
+            assert card.common(20, 1) == 0xf
         one.clean()
 
 

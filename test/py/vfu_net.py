@@ -31,7 +31,7 @@ F_CSUM, F_GUEST_CSUM, F_GUEST_OFFLOADS, F_GUEST_TSO4, F_GUEST_TSO6, F_GUEST_ECN 
 F_HOST_TSO4, F_HOST_TSO6, F_HOST_ECN = 11, 12, 13
 F_MTU, F_MAC, F_MRG, F_STATUS, F_CTRL, F_CTRL_RX, F_ANNOUNCE, F_MQ = 3, 5, 15, 16, 17, 18, 21, 22
 F_INDIRECT, F_EVENT_IDX, F_VERSION_1, F_ACCESS, F_RING_RESET = 28, 29, 32, 33, 40
-F_PACKED, F_IN_ORDER = 34, 35
+F_PACKED, F_IN_ORDER, F_NOTIFY_DATA, F_NOTIFY_CONFIG, F_SUSPEND = 34, 35, 38, 39, 43
 
 
 def bits(*numbers: int) -> int:
@@ -297,12 +297,16 @@ class Nic:
         bar, offset, _, _ = self.caps[2]
         self.common_write(22, 2, ring.index)
         place = self.common(30, 2) * self.multiplier
+        value = self.common(56, 2) if self.has(F_NOTIFY_CONFIG) else ring.index
+        size = 4 if self.has(F_NOTIFY_DATA) else 2
+        if size == 4:
+            value |= ring.code(ring.avail) << 16
         if self.mapped is not None:
-            struct.pack_into("<H", self.mapped, place, ring.index)
+            struct.pack_into("<I" if size == 4 else "<H", self.mapped, place, value)
         elif self.doorbell == "eventfd":
             os.eventfd_write(self.eventfds[offset + place], 1)
         else:
-            self.vfu.write(bar, offset + place, 2, ring.index)
+            self.vfu.write(bar, offset + place, size, value)
 
     def common(self, offset: int, size: int) -> int:
         bar, base, _, _ = self.caps[1]

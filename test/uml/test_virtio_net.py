@@ -80,9 +80,9 @@ def test_queues(boot: Boot, traffic: Make, ring: tuple[str, str]) -> None:
         linux.run(f"ethtool -L eth0 combined {pairs}")
         assert card.stats()["pairs"] == pairs
     linux.start_echo()
-    before = [q["used_idx"] for q in card.stats()["queues"]]
+    before = [(q["used_idx"], q["irqs"]) for q in card.stats()["queues"]]
     cable.run(machine, 4000)
-    after = [q["used_idx"] for q in card.stats()["queues"]]
+    after = [(q["used_idx"], q["irqs"]) for q in card.stats()["queues"]]
     assert all(b != a for b, a in zip(before[:8], after[:8])), (before, after)
     lines = [line for line in linux.read("/proc/interrupts").splitlines() if "PCI-MSI" in line]
     assert len(lines) == 1 + 2 * 4, lines

@@ -18,6 +18,9 @@
 
 #define V1 (UINT64_C(1) << 32)
 #define RING_RESET (UINT64_C(1) << 40)
+#define NOTIFICATION_DATA (UINT64_C(1) << 38)
+#define NOTIF_CONFIG_DATA (UINT64_C(1) << 39)
+#define SUSPEND (UINT64_C(1) << 43)
 #define NONE 0xffff
 
 static struct fake_net *
@@ -168,6 +171,94 @@ test_queue_rules(void **state)
 	assert_int_equal(broken(n, DM_RULE_QUEUE_ABSENT), 1);
 	wr(n, R_NUMQ, 2, 8);
 	assert_int_equal(broken(n, DM_RULE_WRITE_READ_ONLY), 1);
+}
+
+/* After 1.3: the rings keep their place, nothing is taken meanwhile, and it may take its time. */
+static void
+test_suspend(void **state)
+{
+	struct fake_net *n = fresh(state, 1, false);
+	uint8_t frame[60];
+	uint32_t id, len, i;
+
+	net_start(n, V1 | SUSPEND);
+	net_frame(frame, sizeof(frame), frame, 1, 2);
+	memset(fake_at(&n->f, NET_BUFS, 12), 0, 12);
+	memcpy(fake_at(&n->f, NET_BUFS + 12, sizeof(frame)), frame, sizeof(frame));
+	net_desc(n, 1, 0, NET_BUFS, 12 + sizeof(frame), 0, 0);
+	for (i = 0; i < 40; i++) {
+		net_offer(n, 1, 0);
+		net_poll(n);
+		assert_true(net_used(n, 1, &id, &len));
+		n->f.faults.slow_suspend_us = (i & 1) * 1500;
+		wr(n, R_STATUS, 1, 0x1f);
+		net_offer(n, 1, 0);
+		if ((i & 1) != 0) {
+			assert_int_equal(rd(n, R_STATUS, 1), 0xf);
+			net_poll(n); /* it works until it is suspended */
+			assert_true(net_used(n, 1, &id, &len));
+			net_poll(n);
+			net_offer(n, 1, 0);
+		}
+		assert_int_equal(rd(n, R_STATUS, 1), 0x1b);
+		assert_int_equal(net_poll(n), 0);
+		assert_false(net_used(n, 1, &id, &len));
+		wr(n, R_STATUS, 1, 0xf);
+		assert_int_equal(rd(n, R_STATUS, 1), 0xf);
+		net_poll(n);
+		assert_true(net_used(n, 1, &id, &len));
+	}
+	assert_int_equal(n->f.rules.total, 0);
+	n->f.faults.slow_suspend_us = 0;
+	wr(n, R_STATUS, 1, 0x1f);
+	wr(n, R_NOTIFY + 0x1000, 2, 1);
+	assert_int_equal(broken(n, DM_RULE_NOTIFY_EARLY), 1);
+	wr(n, R_STATUS, 1, 0);
+	assert_int_equal(rd(n, R_STATUS, 1), 0);
+
+	net_start(n, V1); /* not negotiated */
+	wr(n, R_STATUS, 1, 0x1f);
+	assert_int_equal(rd(n, R_STATUS, 1), 0xf);
+	net_negotiate(n, V1 | SUSPEND); /* not running */
+	wr(n, R_STATUS, 1, 0x1b);
+	assert_int_equal(rd(n, R_STATUS, 1), 0xb);
+	assert_int_equal(broken(n, DM_RULE_STATUS_SUSPEND), 2);
+	assert_int_equal(n->f.rules.total, 3);
+}
+
+/* 4.1.5.2: what a doorbell gets, with each combination of the two features. */
+static void
+test_notify_data(void **state)
+{
+	struct fake_net *n = fresh(state, 1, false);
+	uint64_t kicks;
+
+	net_start(n, V1 | NOTIFICATION_DATA);
+	assert_int_equal(rd(n, R_QNDATA, 2), 0);
+	wr(n, R_NOTIFY + 0x1000, 4, 1 | 5u << 16); /* five are there */
+	wr(n, R_NOTIFY + 0x1000, 4, 1 | 0xfff0u << 16);
+	assert_int_equal(n->f.rules.total, 0);
+	assert_int_equal(n->net->vio.queues[1].kicks, 2);
+	wr(n, R_NOTIFY + 0x1000, 4, 1 | (NET_QSIZE + 1u) << 16);
+	assert_int_equal(broken(n, DM_RULE_NOTIFY_DATA), 1);
+	wr(n, R_NOTIFY + 0x1000, 2, 1);
+	assert_int_equal(broken(n, DM_RULE_ACCESS_WIDTH), 1);
+
+	net_start(n, V1 | NOTIF_CONFIG_DATA);
+	wr(n, R_QSELECT, 2, 1);
+	assert_int_equal(rd(n, R_QNDATA, 2), DM_VIRTIO_NOTIF_DATA + 3);
+	kicks = n->net->vio.queues[1].kicks;
+	wr(n, R_NOTIFY + 0x1000, 2, DM_VIRTIO_NOTIF_DATA + 3);
+	assert_int_equal(n->net->vio.queues[1].kicks, kicks + 1);
+	wr(n, R_NOTIFY + 0x1000, 2, 1);
+	wr(n, R_NOTIFY, 2, DM_VIRTIO_NOTIF_DATA + 3);
+	assert_int_equal(broken(n, DM_RULE_NOTIFY_VALUE), 2);
+
+	net_start(n, V1 | NOTIF_CONFIG_DATA | NOTIFICATION_DATA | UINT64_C(1) << 34);
+	wr(n, R_NOTIFY + 0x1000, 4, (DM_VIRTIO_NOTIF_DATA + 3) | 0x800fu << 16);
+	assert_int_equal(n->f.rules.total, 4);
+	wr(n, R_NOTIFY + 0x1000, 4, (DM_VIRTIO_NOTIF_DATA + 3) | NET_QSIZE << 16);
+	assert_int_equal(broken(n, DM_RULE_NOTIFY_DATA), 2);
 }
 
 static void
@@ -388,7 +479,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_reset_values), T(test_widths), T(test_features), T(test_order),
-		T(test_queue_rules), T(test_vectors), T(test_ring_reset),
+		T(test_queue_rules), T(test_vectors), T(test_suspend), T(test_notify_data), T(test_ring_reset),
 		T(test_ring_reset_doorbell), T(test_late_queue),
 		T(test_slow_ring_reset), T(test_stuck_ring_reset), T(test_slow_reset),
 		T(test_doorbell_trapped), T(test_doorbell_shared), T(test_doorbell_mapped),

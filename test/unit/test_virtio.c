@@ -407,6 +407,32 @@ test_device_config(void **state)
 	refused(d, lm_virtio_config_get(d->dev, 0, &config, 8), -EPROTO, "changed");
 }
 
+static void
+test_suspend(void **state)
+{
+	struct vdevice *d = *state;
+	int i;
+
+	negotiated(d, PLAIN);
+	refused(d, lm_virtio_suspend(d->dev, RESET_US), -ENOTSUP, "not negotiated");
+	assert_int_equal(lm_virtio_reset(d->dev, RESET_US), 0);
+	assert_int_equal(lm_virtio_negotiate(d->dev, PLAIN | BIT(LM_VIRTIO_F_SUSPEND)), 0);
+	refused(d, lm_virtio_suspend(d->dev, RESET_US), -EINVAL, "without DRIVER_OK");
+	refused(d, lm_virtio_resume(d->dev, RESET_US), -EINVAL, "without suspend");
+	assert_int_equal(lm_virtio_driver_ok(d->dev), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(lm_virtio_suspend(d->dev, RESET_US), 0);
+		assert_int_equal(d->status, 0x1b);
+		assert_int_equal(lm_virtio_resume(d->dev, RESET_US), 0);
+		assert_int_equal(d->status, 0xf);
+	}
+	d->suspend_hangs = true;
+	refused(d, lm_virtio_suspend(d->dev, 3000), -ETIMEDOUT, "suspend: status still 0x0f");
+	d->suspend_hangs = false;
+	d->suspend_fails = true;
+	refused(d, lm_virtio_suspend(d->dev, RESET_US), -EIO, "failed (status 0x4f)");
+}
+
 static struct lm_virtio_cvq *
 cvq_ready(struct vdevice *d)
 {
@@ -510,6 +536,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_queue_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_doorbell_outside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_device_config, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_suspend, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cvq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cvq_hostile, setup, teardown),
 	};

@@ -132,6 +132,10 @@ common_write(struct vdevice *d, uint64_t reg, uint32_t v)
 	case LM_VIRTIO_PCI_COMMON_STATUS:
 		if (v == 0 && !d->reset_hangs && d->status_delay == 0)
 			device_reset(d);
+		else if ((v & LM_VIRTIO_STATUS_SUSPEND) != 0)
+			d->status = d->suspend_hangs ? d->status : d->suspend_fails ?
+					d->status | LM_VIRTIO_STATUS_NEEDS_RESET :
+					v & ~LM_VIRTIO_STATUS_DRIVER_OK;
 		else if (v != 0)
 			d->status = d->refuses_features ? v & ~LM_VIRTIO_STATUS_FEATURES_OK : v;
 		break;

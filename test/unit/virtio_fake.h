@@ -20,7 +20,7 @@
 #define NB_QUEUES 3u
 #define BIT LM_VIRTIO_BIT
 
-#define OFFERED (BIT(LM_VIRTIO_F_VERSION_1) | BIT(LM_VIRTIO_F_RING_RESET) | \
+#define OFFERED (BIT(LM_VIRTIO_F_SUSPEND) | BIT(LM_VIRTIO_F_VERSION_1) | BIT(LM_VIRTIO_F_RING_RESET) | \
 		BIT(LM_VIRTIO_NET_F_CTRL_VQ) | BIT(LM_VIRTIO_NET_F_MAC) | \
 		BIT(LM_VIRTIO_F_NOTIFICATION_DATA) | BIT(LM_VIRTIO_F_RING_PACKED))
 #define PLAIN (BIT(LM_VIRTIO_F_VERSION_1) | BIT(LM_VIRTIO_F_RING_RESET) | \
@@ -65,6 +65,7 @@ struct vdevice {
 	bool generation_runs;
 	unsigned int field_errors; /* accesses of device configuration with a wrong width */
 	int cvq_mode;
+	bool suspend_hangs, suspend_fails;
 };
 
 /** A good device; tests change it before they start it. */

@@ -345,3 +345,63 @@ lm_virtio_driver_ok(struct lm_virtio_dev *dev)
 				status);
 	return ret;
 }
+
+/* Wait for status bits to read as said; NEEDS_RESET ends it. */
+static int
+status_wait(struct lm_virtio_dev *dev, uint8_t mask, uint8_t wanted, uint64_t timeout_us,
+		const char *what)
+{
+	struct lm_virtio_wait wait;
+	uint8_t status;
+	int ret;
+
+	lm_virtio_wait_start(&wait, timeout_us);
+	do {
+		ret = lm_virtio_status(dev, &status);
+		if (ret != 0 || (status & mask) == wanted)
+			return ret;
+		if ((status & LM_VIRTIO_STATUS_NEEDS_RESET) != 0)
+			return lm_pci_fail(dev->pci, -EIO, "%s: the device failed (status 0x%02x)",
+					what, status);
+	} while (lm_virtio_wait_turn(&wait));
+	return lm_pci_fail(dev->pci, -ETIMEDOUT, "%s: status still 0x%02x after %" PRIu64 " us",
+			what, status, timeout_us);
+}
+
+#define SUSPEND_BITS (LM_VIRTIO_STATUS_SUSPEND | LM_VIRTIO_STATUS_DRIVER_OK)
+
+int
+lm_virtio_suspend(struct lm_virtio_dev *dev, uint64_t timeout_us)
+{
+	int ret;
+
+	if (!lm_virtio_has(dev, LM_VIRTIO_F_SUSPEND))
+		return lm_pci_fail(dev->pci, -ENOTSUP, "SUSPEND is not negotiated");
+	if ((dev->status & LM_VIRTIO_STATUS_DRIVER_OK) == 0)
+		return lm_pci_fail(dev->pci, -EINVAL, "SUSPEND without DRIVER_OK");
+	ret = lm_virtio_reg_write8(dev, LM_VIRTIO_PCI_COMMON_STATUS,
+			dev->status | LM_VIRTIO_STATUS_SUSPEND);
+	if (ret == 0)
+		ret = status_wait(dev, SUSPEND_BITS, LM_VIRTIO_STATUS_SUSPEND, timeout_us,
+				"suspend");
+	if (ret != 0)
+		return ret;
+	dev->status |= LM_VIRTIO_STATUS_SUSPEND;
+	dev->status &= (uint8_t)~LM_VIRTIO_STATUS_DRIVER_OK;
+	return 0;
+}
+
+int
+lm_virtio_resume(struct lm_virtio_dev *dev, uint64_t timeout_us)
+{
+	int ret;
+
+	if ((dev->status & LM_VIRTIO_STATUS_SUSPEND) == 0)
+		return lm_pci_fail(dev->pci, -EINVAL, "resume without suspend");
+	dev->status |= LM_VIRTIO_STATUS_DRIVER_OK;
+	dev->status &= (uint8_t)~LM_VIRTIO_STATUS_SUSPEND;
+	ret = lm_virtio_reg_write8(dev, LM_VIRTIO_PCI_COMMON_STATUS, dev->status);
+	if (ret != 0)
+		return ret;
+	return status_wait(dev, SUSPEND_BITS, LM_VIRTIO_STATUS_DRIVER_OK, timeout_us, "resume");
+}

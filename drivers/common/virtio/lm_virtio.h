@@ -45,6 +45,19 @@ int lm_virtio_negotiate(struct lm_virtio_dev *dev, uint64_t features);
 /** -EINVAL before a successful lm_virtio_negotiate(); -EIO: the device asks for a reset at once. */
 int lm_virtio_driver_ok(struct lm_virtio_dev *dev);
 int lm_virtio_status(struct lm_virtio_dev *dev, uint8_t *status);
+/**
+ * SUSPEND (feature bit 43, status bit 0x10, after 1.3): wait until the device takes no more buffers
+ * and has used all that it took. Queues keep their place; until lm_virtio_resume() nothing of them
+ * may be touched, and no doorbell rung.
+ * @return 0; -ENOTSUP: not negotiated; -EINVAL: not running; -ETIMEDOUT: it is still running, and
+ *   may suspend later
+ */
+int lm_virtio_suspend(struct lm_virtio_dev *dev, uint64_t timeout_us);
+/**
+ * Go on where lm_virtio_suspend() stopped.
+ * @return 0; -EINVAL: not suspended; -EIO: the device asks for a reset; -ETIMEDOUT
+ */
+int lm_virtio_resume(struct lm_virtio_dev *dev, uint64_t timeout_us);
 
 struct lm_virtio_queue_conf {
 	uint16_t size;
