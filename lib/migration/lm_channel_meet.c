@@ -270,9 +270,9 @@ lm_channel_accept(struct lm_listener *listener, const struct lm_channel_conf *co
 	int ret = 0;
 
 	for (;;) {
-		ret = wait_for_any(&m, listener->fd, until_ns < follow_ns ? until_ns : follow_ns);
-		if (ret == -ETIMEDOUT && lm_clock_ns() < until_ns) {
-			/* Half a session: its time is over. */
+		/* The caller's wait is for the first: half a session has a time of its own. */
+		ret = wait_for_any(&m, listener->fd, m.nb == 0 ? until_ns : follow_ns);
+		if (ret == -ETIMEDOUT && m.nb != 0) {
 			while (m.nb > 0)
 				send_away(&m, 0, -ETIMEDOUT);
 		} else if (ret != 0) {

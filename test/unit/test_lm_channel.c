@@ -252,6 +252,46 @@ test_accept_deadline(void **state)
 }
 
 /* Breaks when a peer that does not read is waited for without an end. */
+static struct lm_conn *
+greet(const char *address, struct lm_record_hello *hello, uint16_t index)
+{
+	const struct iovec iov = { hello, sizeof(*hello) };
+	struct lm_conn *c;
+	int fd;
+
+	hello->index = index;
+	fd = lm_socket_connect(address, lm_clock_after_us(SOON_US));
+	assert_true(fd >= 0);
+	assert_int_equal(lm_conn_create(fd, &c), 0);
+	assert_int_equal(lm_conn_send_locked(c, LM_RECORD_HELLO, &iov, 1,
+			lm_clock_after_us(SOON_US), NULL), 0);
+	return c;
+}
+
+/* A wait for the first connection that ends between the first and the second of a session. */
+static void
+test_half_a_session_is_waited_for(void **state)
+{
+	const struct timespec longer = { .tv_nsec = 200000000 };
+	struct lm_record_hello hello = { .session = { 7 }, .count = 2 };
+	struct lm_conn *first, *second;
+	const char *why = "";
+	struct server s = { .wait_us = 100000, .conf.deadline_us = SOON_US };
+
+	(void)state;
+	assert_int_equal(lm_listener_create(unix_name(), &s.l, &why), 0);
+	first = greet(lm_listener_address(s.l), &hello, 0);
+	pthread_create(&s.thread, NULL, server_main, &s);
+	nanosleep(&longer, NULL);
+	second = greet(lm_listener_address(s.l), &hello, 1);
+	pthread_join(s.thread, NULL);
+	assert_int_equal(s.ret, 0);
+	lm_conn_destroy(first);
+	lm_conn_destroy(second);
+	lm_channel_destroy(s.ch);
+	lm_listener_destroy(s.l);
+}
+
 static void
 test_back_pressure(void **state)
 {
@@ -438,6 +478,7 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_accept_deadline),
+		cmocka_unit_test(test_half_a_session_is_waited_for),
 		cmocka_unit_test(test_back_pressure),
 		cmocka_unit_test(test_peer_closes),
 		cmocka_unit_test(test_break),
