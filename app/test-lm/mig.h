@@ -59,6 +59,7 @@ struct mig_conf {
 	const char *jsonl;
 	const char *junit;
 	const char *control;
+	const char *calibration;
 	/* The load. */
 	bool exercise;
 	uint64_t load_rate;  /* device writes a second, each device */
@@ -141,6 +142,13 @@ struct mig_screen {
 void mig_screen_open(struct mig_screen *screen, const struct mig_conf *conf);
 void mig_screen_show(struct mig_screen *screen, const struct lm_report *report);
 void mig_screen_close(struct mig_screen *screen);
+
+/* mig_calibration.c: a file of one JSON object. */
+
+/** One that is not there, or not understood, is as nothing known; the latter is said. */
+void mig_calibration_read(const char *path, struct lm_calibration *c);
+/** @return 0 or -EIO, after a message */
+int mig_calibration_write(const char *path, const struct lm_calibration *c);
 
 /** All that is known of a migration when it is over. */
 json_t *mig_json(const char *side, const struct lm_report *report,

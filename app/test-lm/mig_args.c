@@ -47,6 +47,8 @@ static const struct {
 	{ "json", "FILE", MIG_SEND | MIG_RECEIVE, 'j', "report when it is over; -: stdout" },
 	{ "jsonl", "FILE", MIG_SEND | MIG_RECEIVE, 'l', "an object a line while it runs" },
 	{ "junit", "FILE", MIG_SEND | MIG_RECEIVE, 'u', "result for CI" },
+	{ "calibration", "FILE", MIG_SEND, 'K',
+		"what earlier migrations measured, for the prediction; kept up to date" },
 	{ "control", "PATH", MIG_SEND, 'C', "socket for dpdk-test-lm resolve, if it comes to that" },
 	{ "quiet", NULL, MIG_SEND | MIG_RECEIVE, 'q', "no progress" },
 	{ "help", NULL, MIG_SEND | MIG_RECEIVE, 'h', "this" },
@@ -277,6 +279,9 @@ set_text(struct mig_conf *conf, int key, char *text)
 		return 0;
 	case 'C':
 		conf->control = text;
+		return 0;
+	case 'K':
+		conf->calibration = text;
 		return 0;
 	default:
 		return set_number(conf, key, text);

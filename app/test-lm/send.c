@@ -97,9 +97,14 @@ mig_run_send(struct mig_run *run)
 		.progress = progress,
 		.ctx = run,
 	};
+	struct lm_calibration known;
 	unsigned int i;
 	int ret;
 
+	if (c->calibration != NULL) {
+		mig_calibration_read(c->calibration, &known);
+		conf.calibration = &known;
+	}
 	ret = connect_to(run, &conf.channel);
 	if (ret != 0)
 		return ret;
@@ -117,6 +122,8 @@ mig_run_send(struct mig_run *run)
 	mig_screen_close(&run->screen);
 	for (i = 0; i < run->side.nb; i++)
 		lm_outgoing_member(run->out, i, &run->members[i]);
+	if (c->calibration != NULL && run->report.outcome == LM_OUTCOME_COMPLETED)
+		(void)mig_calibration_write(c->calibration, &known);
 	return 0;
 }
 

@@ -5,6 +5,8 @@
 #include "lm_converge.h"
 
 #define US_PER_S UINT64_C(1000000)
+#define PERMILLE UINT64_C(1000)
+#define MOST_PERMILLE (UINT64_C(100) * PERMILLE)
 /* A round is better or worse than the one before by a tenth, or it is the same. */
 #define SAME(a, b) ((a) <= (b) + (b) / 10 && (a) >= (b) - (b) / 10)
 
@@ -48,20 +50,25 @@ known(const struct lm_calibration *c, enum lm_phase phase, uint64_t otherwise_us
 	return c != NULL && c->runs != 0 ? c->phase_us[phase] : otherwise_us;
 }
 
+static uint64_t
+permille(const struct lm_calibration *c)
+{
+	return c != NULL && c->runs != 0 ? c->transfer_permille : PERMILLE;
+}
+
 uint64_t
 lm_predict_downtime(const struct lm_predict *in, struct lm_phase_report phases[LM_PHASE_NB])
 {
 	const struct lm_calibration *c = in->calibration;
-	uint64_t sum_us = 0, fixed_us;
+	uint64_t sum_us = 0, wire_us;
 	unsigned int i;
 
-	fixed_us = c != NULL && c->runs != 0 ? c->fixed_us : in->rtt_us;
+	wire_us = in->rtt_us + time_of(in->ram_bytes + in->device_bytes, in->bytes_per_s);
 	phases[LM_PHASE_QUIESCE].predicted_us = known(c, LM_PHASE_QUIESCE, 0);
 	phases[LM_PHASE_STOP].predicted_us = known(c, LM_PHASE_STOP,
 		in->source_arc_us * in->stop_arcs);
-	phases[LM_PHASE_HARVEST].predicted_us = in->harvest_us;
-	phases[LM_PHASE_TRANSFER].predicted_us = fixed_us +
-		time_of(in->ram_bytes + in->device_bytes, in->bytes_per_s);
+	phases[LM_PHASE_HARVEST].predicted_us = known(c, LM_PHASE_HARVEST, in->harvest_us);
+	phases[LM_PHASE_TRANSFER].predicted_us = wire_us * permille(c) / PERMILLE;
 	phases[LM_PHASE_LOAD].predicted_us = known(c, LM_PHASE_LOAD, in->dest_arc_us);
 	phases[LM_PHASE_COMMIT].predicted_us = known(c, LM_PHASE_COMMIT, in->rtt_us);
 	phases[LM_PHASE_RESUME].predicted_us = known(c, LM_PHASE_RESUME,
@@ -71,17 +78,26 @@ lm_predict_downtime(const struct lm_predict *in, struct lm_phase_report phases[L
 	return sum_us;
 }
 
+/* The newer counts as much as all before. */
+static uint64_t
+average(const struct lm_calibration *c, uint64_t before, uint64_t now)
+{
+	return c->runs == 0 ? now : (before + now) / 2;
+}
+
 void
-lm_calibrate(struct lm_calibration *c, const struct lm_report *report, uint64_t bytes_per_s)
+lm_calibrate(struct lm_calibration *c, const struct lm_report *report)
 {
 	const struct lm_phase_report *transfer = &report->phases[LM_PHASE_TRANSFER];
-	uint64_t fixed_us, wire_us = time_of(transfer->bytes, bytes_per_s);
+	uint64_t ratio = permille(c);
 	unsigned int i;
 
+	/* What was promised had the last ratio in it. */
+	if (transfer->predicted_us != 0)
+		ratio = ratio * transfer->measured_us / transfer->predicted_us;
+	ratio = ratio > MOST_PERMILLE ? MOST_PERMILLE : ratio == 0 ? 1 : ratio;
+	c->transfer_permille = average(c, c->transfer_permille, ratio);
 	for (i = LM_PHASE_QUIESCE; i <= LM_PHASE_RESUME; i++)
-		c->phase_us[i] = c->runs == 0 ? report->phases[i].measured_us :
-			(c->phase_us[i] + report->phases[i].measured_us) / 2;
-	fixed_us = transfer->measured_us > wire_us ? transfer->measured_us - wire_us : 0;
-	c->fixed_us = c->runs == 0 ? fixed_us : (c->fixed_us + fixed_us) / 2;
+		c->phase_us[i] = average(c, c->phase_us[i], report->phases[i].measured_us);
 	c->runs++;
 }

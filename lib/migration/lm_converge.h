@@ -43,6 +43,6 @@ struct lm_predict {
 uint64_t lm_predict_downtime(const struct lm_predict *in,
 		struct lm_phase_report phases[LM_PHASE_NB]);
 /** Keep what a completed migration has measured; the newer counts as much as all before. */
-void lm_calibrate(struct lm_calibration *c, const struct lm_report *report, uint64_t bytes_per_s);
+void lm_calibrate(struct lm_calibration *c, const struct lm_report *report);
 
 #endif /* LM_CONVERGE_H */

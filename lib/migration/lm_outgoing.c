@@ -177,7 +177,7 @@ lm_outgoing_run(struct lm_outgoing *o)
 		return after_failure(o);
 	split_commit(o);
 	if (o->conf.calibration != NULL)
-		lm_calibrate(o->conf.calibration, &o->s.report, o->bytes_per_s);
+		lm_calibrate(o->conf.calibration, &o->s.report);
 	return set_outcome(o, LM_OUTCOME_COMPLETED);
 }
 

@@ -102,7 +102,8 @@ struct lm_member_report {
  */
 struct lm_calibration {
 	uint64_t phase_us[LM_PHASE_NB];
-	uint64_t fixed_us; /* of TRANSFER, beyond what its bytes take */
+	/** TRANSFER, in thousandths of what bytes and bandwidth alone promise. */
+	uint64_t transfer_permille;
 	unsigned int runs;
 };
 
