@@ -48,6 +48,7 @@ if command -v shellcheck >/dev/null; then
 fi
 if command -v mypy >/dev/null; then
 	for f in usertools/lm_harness usertools/dpdk-lm-demo.py test/bench/bench_downtime.py \
+			test/bench/bench_exerciser.py test/py/test_exerciser_soak.py \
 			test/conftest.py test/py/test_check.py test/py/test_exerciser.py \
 			test/py/test_harness.py \
 			test/py/test_lm_tracker.py test/qemu/conftest.py test/qemu/test_cli.py \
