@@ -179,7 +179,8 @@ bits_at(const uint64_t *words, uint64_t from, unsigned int want)
 static uint64_t
 or_block(uint64_t *restrict to, const uint64_t *restrict from, unsigned int shift)
 {
-	uint64_t any = from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] | from[7];
+	uint64_t any = from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] |
+		from[7];
 	unsigned int i;
 
 	if (shift == 0) {

@@ -121,7 +121,7 @@ int lm_port_rec_create(const char *driver, uint16_t nb_rxq, uint16_t nb_txq, uin
 void lm_port_rec_destroy(struct lm_port_rec *rec);
 /** Queue by direction and id, or NULL. */
 struct lm_port_queue *lm_port_rec_queue(const struct lm_port_rec *rec, bool is_tx, uint16_t id);
-/** Append a slot to a queue of a record that is being written. @return 0; -ENOSPC: nb_desc of them */
+/** Append a slot to a queue that is being written. @return 0; -ENOSPC: nb_desc of them */
 int lm_port_rec_slot(struct lm_port_queue *queue, uint32_t slot, uint64_t buffer,
 		uint32_t len_bytes);
 /** A driver's item by type, without LM_RECORD_F_MANDATORY, or NULL. */

@@ -79,8 +79,8 @@ struct lm_ram_run {
 /**
  * Take the next run of dirty pages: their bits are cleared before this returns, so what is written
  * from then on is dirty again (R2). Goes around the regions from *cursor on, which the caller sets
- * to 0 once; ends when a whole turn found nothing. One thread at a time, whatever others mark. A run
- * lies in one region.
+ * to 0 once; ends when a whole turn found nothing. One thread at a time, whatever others mark.
+ * A run lies in one region.
  *
  * @param after_stop regions LM_RAM_F_AFTER_STOP too
  * @param max_bytes cut a run to this, rounded down to pages, but not to less than one

@@ -30,8 +30,8 @@ struct lm_timeline;
 
 /**
  * A source: the three dirty functions of lm_provider.h with the same meaning; a device's provider
- * is one, IOMMU dirty bits and CPU tracking are others. What they say of pages is trusted, what they
- * say of themselves is checked.
+ * is one, IOMMU dirty bits are another. What they say of pages is trusted, what they say of
+ * themselves is checked.
  *
  * start gets ascending ranges of mapped memory, all multiples of the tracker's page; neighbours are
  * one range, save where traits.whole_ranges says that a range is what was mapped. report gets a

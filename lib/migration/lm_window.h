@@ -33,7 +33,7 @@ struct lm_window_conf {
 	uint64_t addr;          /* a multiple of page_bytes */
 	uint64_t control_bytes; /* a multiple of page_bytes, more than 0 */
 	uint64_t buffer_bytes;  /* likewise */
-	/** End of the control area that is kept for records of ports (lm_ports_save()); may be 0. */
+	/** End of the control area, kept for records of ports (lm_ports_save()); may be 0. */
 	uint64_t record_bytes;
 	/** 4096, or a size of huge pages. IOMMUs report dirty pages of up to this size. */
 	uint64_t page_bytes;

@@ -198,8 +198,8 @@ test_mark_and_take(void **state)
 {
 	static const uint64_t edges[] = { 2, 3, 8, 11, 59, 63, 64, 129, 255, 320, 999, 1024, 4095,
 		4096, 5096, 9999, 12344, 16441 };
-	static const uint64_t lengths[] = { 0, 1, PAGE - 1, PAGE, PAGE + 1, 63 * PAGE, 64 * PAGE + 1,
-		65 * PAGE - 1, 4096 * PAGE, 9001 * PAGE };
+	static const uint64_t lengths[] = { 0, 1, PAGE - 1, PAGE, PAGE + 1, 63 * PAGE,
+		64 * PAGE + 1, 65 * PAGE - 1, 4096 * PAGE, 9001 * PAGE };
 	struct lm_ram *ram = create();
 	bool dirty[SPACE_PAGES] = { false };
 	uint64_t cursor = 0, addr;
