@@ -4,8 +4,8 @@
     judged.py RESULTS PAGE
 
 Rows come from the format headers, marks from RESULTS: traces that models saved in tests with
-foreign drivers (traces/JUDGE/MODULE::TEST.CARD.json) which passed (*.xml), and the names whose values the
-kernel's headers confirmed (headers.json). Nothing is typed.
+foreign drivers (traces/JUDGE/MODULE::TEST.CARD.json) which passed (*.xml), and the names whose
+values the kernel's headers confirmed (headers.json). Nothing is typed.
 """
 
 from __future__ import annotations

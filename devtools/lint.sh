@@ -57,8 +57,10 @@ if command -v mypy >/dev/null; then
 			test/conformance/test_headers.py test/conformance/test_pds_headers.py \
 			test/conformance/test_state_table.py \
 			test/py/testpmd.py test/shim/shim_rig.py test/shim/shim_tree.py \
-			test/shim/test_probe.py test/shim/test_stock_virtio.py; do
-		MYPYPATH=usertools:test/conformance:test/shim:test/py mypy --strict \
+			test/shim/test_probe.py test/shim/test_stock_virtio.py \
+			devtools/judged.py test/uml/conftest.py test/uml/pds_vfio.py \
+			test/uml/tcp_echo.py test/uml/test_seeded.py test/uml/test_test_lm.py; do
+		MYPYPATH=usertools:test/conformance:test/uml:devtools:test/shim:test/py mypy --strict \
 			--follow-imports=silent --no-error-summary "$f" || bad=1
 	done
 fi

@@ -15,12 +15,15 @@ mend_transport()
 		-e 's/^\(\t\t\)extra = dev->extra_ptrs\[buf_idx\];$/&\n\1cmd = (void *)buf;/' \
 		-e '/_bar_set(struct/,/^}/s/OP_CFG_WRITE/OP_MMIO_MEMSET/' \
 		-e 's/^static int virtio_pcidev_send_cmd(/static int send_cmd_locked(/' \
-		-e '/^struct virtio_pcidev_device {/,/^}/s/^\tunsigned long status;/&\n\traw_spinlock_t lock;/' \
+		-e '/^struct virtio_pcidev_device {/,/^}/{
+			s/^\tunsigned long status;/&\n\traw_spinlock_t lock;/
+		}' \
 		-e 's/^\tdev->vdev = vdev;$/&\n\traw_spin_lock_init(\&dev->lock);/' \
 		-e '/_cmd_vq_cb(struct/,/^}/{
 			s/^\tvoid \*cmd;/&\n\tunsigned long flags;/
 			s/^\twhile .*/\traw_spin_lock_irqsave(\&dev->lock, flags);\n&/
-			s/^\t\tvirtio_pcidev_free_buf.*/&\n\traw_spin_unlock_irqrestore(\&dev->lock, flags);/
+			s/^\t\tvirtio_pcidev_free_buf.*/&\n\traw_spin_UNLOCK/
+			s/UNLOCK$/unlock_irqrestore(\&dev->lock, flags);/
 		}' "$1"
 	awk '/_cfgspace_read\(struct/ {
 		print "static int virtio_pcidev_send_cmd(struct virtio_pcidev_device *dev,"

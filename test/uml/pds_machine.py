@@ -20,6 +20,6 @@ def create_vfs(linux: Uml, count: int = 1, autoprobe: bool = True) -> None:
     """As an administrator does; waits for the interfaces."""
     linux.write(f"{PF}/sriov_drivers_autoprobe", str(int(autoprobe)))
     linux.write(f"{PF}/sriov_numvfs", str(count))
-    for i in range(count if autoprobe else 0):
-        wait(lambda name=f"eth{i}": linux.ask(f"test -e /sys/class/net/{name}").status == 0, 20,
-             f"eth{i}")
+    names = " && ".join(f"test -e /sys/class/net/eth{i}" for i in range(count))
+    if autoprobe:
+        wait(lambda: linux.ask(names).status == 0, 20, f"{count} interfaces")

@@ -212,4 +212,7 @@ def recover(device: Device) -> dict[str, object]:
 
 if __name__ == "__main__":
     opened = [Device(address) for address in sys.argv[2:]]
-    print(json.dumps({"migrate": migrate, "log": log, "recover": recover}[sys.argv[1]](*opened)))
+    if sys.argv[1] == "migrate":
+        print(json.dumps(migrate(*opened)))
+    else:
+        print(json.dumps({"log": log, "recover": recover}[sys.argv[1]](opened[0])))
