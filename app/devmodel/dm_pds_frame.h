@@ -24,7 +24,7 @@ struct dm_pds_headers {
 void dm_pds_parse(const uint8_t *frame, uint32_t len_bytes, struct dm_pds_headers *h);
 /** Sum of 16-bit words as a little-endian machine reads them, folded; an odd byte is padded. */
 uint16_t dm_pds_sum(const uint8_t *data, uint32_t len_bytes, uint32_t start);
-/** Of a packet's TCP or UDP part with its pseudo header, checksum field included: 0xffff if good. */
+/** Of a TCP or UDP part with its pseudo header, checksum field included: 0xffff if good. */
 uint16_t dm_pds_l4_sum(const uint8_t *frame, const struct dm_pds_headers *h);
 /** Write an IPv4 header's checksum, and a TCP or UDP one; nothing where there is no such header. */
 void dm_pds_l3_csum_set(uint8_t *frame, const struct dm_pds_headers *h);

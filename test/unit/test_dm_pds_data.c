@@ -355,7 +355,8 @@ test_rss(void **state)
 		put8(&p->vf.f, PDS_RSS + i, i == (0x51ccc178 & 127) ? 1 : 0);
 	assert_int_equal(pds_admin(&p->vf, cmd, NULL), 0);
 	tcp_headers(frame, 0);
-	memcpy(frame + 26, "\x42\x09\x95\xbb\xa1\x8e\x64\x50", 8); /* 66.9.149.187 to 161.142.100.80 */
+	/* 66.9.149.187 to 161.142.100.80 */
+	memcpy(frame + 26, "\x42\x09\x95\xbb\xa1\x8e\x64\x50", 8);
 	dm_pds_put_be16(frame + 34, 2794);
 	dm_pds_put_be16(frame + 36, 1766);
 	send_one(p, 0, 0, 0, 0, 0, frame, sizeof(frame));

@@ -185,7 +185,8 @@ move(struct fake_pds *from, struct fake_pds *to)
 	pds_core_probe(to);
 	stop(to);
 	memset(fake_at(&to->pf.f, PDS_PF_BLOB, BLOB_MAX), 0, BLOB_MAX);
-	memcpy(fake_at(&to->pf.f, PDS_PF_BLOB, size), fake_at(&from->pf.f, PDS_PF_BLOB, size), size);
+	memcpy(fake_at(&to->pf.f, PDS_PF_BLOB, size),
+			fake_at(&from->pf.f, PDS_PF_BLOB, size), size);
 	assert_int_equal(blob_cmd(to, RESTORE, BLOB_MAX), 0);
 	memcpy(fake_at(&to->vf.f, PDS_RAM, PDS_RAM_BYTES),
 			fake_at(&from->vf.f, PDS_RAM, PDS_RAM_BYTES), PDS_RAM_BYTES);

@@ -105,8 +105,8 @@ test_every_status(void **state)
 }
 
 /*
- * Catches: the cascade after a lost completion, where each command gets the answer of the one before
- * it; here a status of the second command that the third would take for its own.
+ * Catches: the cascade after a lost completion, where each command gets the answer of the one
+ * before it; here a status of the second command that the third would take for its own.
  */
 static void
 test_lost_completion(void **state)

@@ -157,7 +157,8 @@ lm_pds_client_open(struct lm_pds_core *core, const char *name, struct lm_pds_cli
 
 	memset(client, 0, sizeof(*client));
 	if (len == 0 || len >= sizeof(client->name))
-		return lm_pci_fail(core->pci, -EINVAL, "%s: a client's name has 1 to %zu characters",
+		return lm_pci_fail(core->pci, -EINVAL,
+				"%s: a client's name has 1 to %zu characters",
 				lm_pci_name(core->pci), sizeof(client->name) - 1);
 	client->core = core;
 	memcpy(client->name, name, len);

@@ -13,7 +13,7 @@
 
 #define STATE_MAGIC UINT64_C(0x4d4c5344502d4d4c) /* "LM-PDSLM" */
 #define STATE_VERSION 1
-#define SUSPEND_TIMEOUT_MS 5000
+#define SUSPEND_TIMEOUT_MS 5000u
 
 int
 lm_pds_lm_send(struct lm_pds_lm *lm, const void *cmd, uint32_t cmd_bytes, void *comp)

@@ -242,11 +242,14 @@ lm_pds_op_name(enum lm_pds_place place, uint8_t opcode)
 }
 
 static void
-lm_pds_put(char *text, size_t size_bytes, const char *format, const char *name, uint64_t value)
+lm_pds_put(char *text, size_t size_bytes, const char *name, uint64_t value, bool hex)
 {
 	size_t used = strlen(text);
 
-	snprintf(text + used, size_bytes - used, format, name, value);
+	if (hex)
+		snprintf(text + used, size_bytes - used, " %s=0x%" PRIx64, name, value);
+	else
+		snprintf(text + used, size_bytes - used, " %s=%" PRIu64, name, value);
 }
 
 static void
@@ -257,15 +260,14 @@ lm_pds_text_op(enum lm_pds_place place, const uint8_t *cmd, char *text, size_t s
 	uint64_t value;
 
 	if (op == NULL) {
-		lm_pds_put(text, size_bytes, "%s %" PRIu64, "opcode", cmd[0]);
+		snprintf(text + strlen(text), size_bytes - strlen(text), "opcode %u", cmd[0]);
 		return;
 	}
 	strncat(text, op->name, size_bytes - strlen(text) - 1);
 	for (f = op->fields; f != NULL && f->name != NULL; f++) {
 		value = 0;
 		memcpy(&value, cmd + f->offset, f->bytes);
-		lm_pds_put(text, size_bytes, f->hex ? " %s=0x%" PRIx64 : " %s=%" PRIu64, f->name,
-				value);
+		lm_pds_put(text, size_bytes, f->name, value, f->hex);
 	}
 }
 
