@@ -203,6 +203,7 @@ step(struct bed *b)
 		b->ram[off] = (uint8_t)take(b, 1);
 		break;
 	case 7:
+		virtio_vdpa_relay_hold(b->relay, (op / 10 & 1) != 0);
 		if (!virtio_vdpa_relay_sleep(b->relay))
 			virtio_vdpa_relay_wake(b->relay);
 		break;
@@ -211,7 +212,8 @@ step(struct bed *b)
 		check_published(b);
 		break;
 	case 9:
-		base = virtio_vdpa_relay_quiesce(b->relay);
+		base = (op / 10 & 4) != 0 ? virtio_vdpa_relay_give_up(b->relay) :
+			virtio_vdpa_relay_quiesce(b->relay);
 		must(virtio_vdpa_relay_avail_burst(b->relay, N) == 0);
 		must(virtio_vdpa_relay_used_burst(b->relay, N) == 0);
 		virtio_vdpa_relay_destroy(b->relay);
