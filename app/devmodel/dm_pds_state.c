@@ -143,6 +143,7 @@ dm_pds_state_restore(struct dm_pds_vf *vf, const uint8_t *buf, uint32_t len_byte
 		return LM_PDS_RC_EINVAL;
 	vf->fn.regs = b.regs;
 	vf->lif = b.lif;
+	vf->fn.db_stored = true; /* maybe: look soon */
 	memset(vf->fn.coal_end_ns, 0, sizeof(vf->fn.coal_end_ns));
 	for (page = 1; page < vf->fn.nb_pages; page++)
 		for (type = 0; type < LM_PDS_DBELL_TYPES; type++)

@@ -201,6 +201,39 @@ dm_pds_port_setattr(struct dm_pds_vf *vf, const uint8_t *cmd, uint8_t *comp, uin
 	return LM_PDS_RC_SUCCESS;
 }
 
+static uint8_t
+dm_pds_port_getattr(struct dm_pds_vf *vf, const uint8_t *cmd, uint8_t *comp, uint8_t *data)
+{
+	const struct lm_ionic_port_config *config = &vf->lif.port_config;
+	uint32_t value;
+
+	(void)data;
+	switch (cmd[offsetof(struct lm_ionic_port_setattr_cmd, attr)]) {
+	case LM_IONIC_PORT_ATTR_STATE:
+		value = config->state;
+		break;
+	case LM_IONIC_PORT_ATTR_SPEED:
+		value = config->speed;
+		break;
+	case LM_IONIC_PORT_ATTR_MTU:
+		value = config->mtu;
+		break;
+	case LM_IONIC_PORT_ATTR_AUTONEG:
+		value = config->an_enable;
+		break;
+	case LM_IONIC_PORT_ATTR_FEC:
+		value = config->fec_type;
+		break;
+	case LM_IONIC_PORT_ATTR_PAUSE:
+		value = config->pause_type;
+		break;
+	default:
+		return LM_PDS_RC_EINVAL;
+	}
+	memcpy(comp + offsetof(struct lm_ionic_admin_comp, cmd_data), &value, sizeof(value));
+	return LM_PDS_RC_SUCCESS;
+}
+
 /* All other queues are set up through the admin queue. */
 static uint8_t
 dm_pds_vf_q_init(struct dm_pds_vf *vf, const uint8_t *cmd, uint8_t *comp, uint8_t *data)
@@ -221,6 +254,7 @@ static const struct {
 	{ LM_IONIC_CMD_PORT_IDENTIFY, dm_pds_port_identify },
 	{ LM_IONIC_CMD_PORT_INIT, dm_pds_port_init },
 	{ LM_IONIC_CMD_PORT_RESET, dm_pds_port_reset },
+	{ LM_IONIC_CMD_PORT_GETATTR, dm_pds_port_getattr },
 	{ LM_IONIC_CMD_PORT_SETATTR, dm_pds_port_setattr },
 	{ LM_IONIC_CMD_LIF_IDENTIFY, dm_pds_lif_identify },
 	{ LM_IONIC_CMD_LIF_INIT, dm_pds_lif_init },

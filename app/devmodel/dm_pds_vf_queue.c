@@ -141,6 +141,7 @@ dm_pds_q_init(struct dm_pds_vf *vf, const uint8_t *cmd, uint8_t *comp)
 	if (status != LM_PDS_RC_SUCCESS)
 		return status;
 	dm_pds_db_forget(&vf->fn, c.pid, c.type);
+	vf->fn.db_stored |= c.pid != 0;
 	switch (c.type) {
 	case LM_IONIC_QTYPE_ADMINQ:
 		dm_pds_cmdq_start(&vf->lif.adminq, lm_le64_get(&c.ring_base),

@@ -257,7 +257,18 @@ pds_rx_mode(struct fake_pds *p, uint16_t mode)
 	assert_int_equal(pds_admin(&p->vf, cmd, NULL), 0);
 }
 
-/* Device commands of facts traces: RESET, IDENTIFY 2, LIF_IDENTIFY, INIT, PORT_*, Q_IDENTIFY... */
+/* What PORT_IDENTIFY said is what PORT_INIT gets. */
+static void
+port_config(struct fake_pds *p)
+{
+	uint8_t config[256];
+	const struct dm_device *dev = &p->vf.dev;
+
+	assert_int_equal(dev->ops->bar_read(dev->dev, 0, DEVCMD_DATA + 128, config, 256), 0);
+	assert_int_equal(dev->ops->bar_write(dev->dev, 0, DEVCMD_DATA, config, 256), 0);
+}
+
+/* Device commands in the order of Linux's ionic: RESET, IDENTIFY 2, LIF_IDENTIFY, INIT, PORT_*, Q_IDENTIFY... */
 static void
 ionic_devcmds(struct fake_pds *p)
 {
@@ -272,8 +283,10 @@ ionic_devcmds(struct fake_pds *p)
 	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++) {
 		memset(cmd, 0, sizeof(cmd));
 		memcpy(cmd, cmds[i], 6);
-		if (cmd[0] == 11)
+		if (cmd[0] == 11) {
+			port_config(p);
 			pds_put(cmd, 8, PDS_PORT_INFO, 8);
+		}
 		if (cmd[0] == 21)
 			pds_put(cmd, 8, PDS_LIF_INFO, 8);
 		assert_int_equal(pds_devcmd(&p->vf, cmd), 0);

@@ -66,6 +66,11 @@ test_status(void **state)
 
 	pds_core_probe(p);
 	pds_ionic_probe(p);
+	cmd[0] = 13;
+	cmd[2] = 1;
+	assert_int_equal(pds_devcmd(&p->vf, cmd), 0);
+	assert_int_equal(pds_rd(&p->vf, 0, 0x84c, 4), 100000);
+	cmd[0] = 200;
 	assert_int_equal(pds_devcmd(&p->vf, cmd), 2);
 	assert_int_equal(pds_admin(&p->vf, cmd, NULL), 2);
 	cmd[0] = 21;

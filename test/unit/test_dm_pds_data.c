@@ -273,6 +273,45 @@ test_tso(void **state)
 	assert_int_equal(p->vf.f.rules.count[DM_RULE_PDS_TX_TSO], 1);
 }
 
+/* The same over IPv6, with a tag put in: lengths are those of the payload, there is no id. */
+static void
+test_tso_ipv6(void **state)
+{
+	struct fake_pds *p = begin(state, 1, F_CSUM | F_VLAN_TX | F_STRIP);
+	uint8_t *buf = fake_at(&p->vf.f, TXBUF(0), 4096);
+	const uint8_t *c, *f;
+	unsigned int n;
+
+	post(p, 0, 4, RX_LEN);
+	memset(buf, 0, 4096);
+	tcp_headers(buf, 0);
+	memmove(buf + 54, buf + 34, 20);
+	dm_pds_put_be16(buf + 12, 0x86dd);
+	memset(buf + 14, 0, 40);
+	buf[14] = 0x60;
+	buf[20] = 6;
+	buf[37] = 1;
+	buf[53] = 2;
+	memset(buf + 74, 0xab, 1500);
+	pds_tx_desc(p, 0, TXBUF(0), 74 + 800, 3, 5, 7, 74, 800);
+	pds_tx_desc(p, 0, TXBUF(0) + 874, 700, 3, 9, 7, 74, 800);
+	pds_rx_mode(p, 8);
+	pds_doorbell(p, 3, 0, p->tx[0].head);
+	pds_poll(&p->vf);
+	for (n = 0; n < 2; n++) {
+		c = pds_rx_comp(p, 0);
+		assert_non_null(c);
+		assert_int_equal(c[14], 0x80 | 0x40 | 0x01);
+		assert_int_equal(c[15] & 0x7f, 0x18);
+		assert_int_equal(pds_get(c, 10, 2), 7);
+		assert_int_equal(pds_get(c, 12, 2), 74 + (n == 0 ? 800 : 700));
+		f = fake_at(&p->vf.f, RXBUF(n), 74);
+		assert_int_equal(dm_pds_be16(f + 18), 20 + (n == 0 ? 800 : 700));
+		assert_int_equal(dm_pds_be32(f + 58), 0x1000 + 800 * n);
+	}
+	assert_int_equal(p->vf.f.rules.total, 0);
+}
+
 /* Catches: a tag in the wrong place, or one that stays; a filter that does not filter. */
 static void
 test_vlan(void **state)
@@ -472,6 +511,7 @@ main(void)
 		T(test_scatter_gather),
 		T(test_checksums),
 		T(test_tso),
+		T(test_tso_ipv6),
 		T(test_vlan),
 		T(test_filters),
 		T(test_rss),
