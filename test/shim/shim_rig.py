@@ -32,16 +32,20 @@ class Rig:
         self._program = program
         self._trace = trace
         self.socket = directory / "vfu"
+        self._function = 0
         self.cable: Cable
         self.model: Process
         self.control: Control
 
     def start_model(self, device: str, *options: object) -> None:
+        # A card's first function is its PF.
+        self._function = 1 if device == "pds" else 0
+        pf: list[object] = ["--socket", self.directory / "pf"] if self._function else []
         self.model = self._launch(
-            "model", self._program("dpdk-lm-devmodel"), device, "--socket", self.socket, "--wire",
-            f"listen:{self.directory}/wire", "--control", self.directory / "control",
+            "model", self._program("dpdk-lm-devmodel"), device, *pf, "--socket", self.socket,
+            "--wire", f"listen:{self.directory}/wire", "--control", self.directory / "control",
             *self._trace("card"), *options)
-        self.model.wait_line("^ready", READY_S)
+        self.model.wait_line(f"^ready {self.socket}$", READY_S)
         self.control = Control("model", str(self.directory / "control"))
         self._stack.callback(self.control.close)
         self.cable = Cable(self.directory / "wire")
@@ -67,6 +71,6 @@ class Rig:
 
     def check(self) -> dict[str, Any]:
         """Nobody broke a rule; returns the model's statistics."""
-        stats = self.control.stats()
+        stats = self.control.request("stats", function=self._function)
         assert stats["violations"] == 0, stats["violation_list"]
         return stats
