@@ -285,6 +285,48 @@ test_bad_blob(void **state)
 	free(before);
 }
 
+/* A field of the state, and a value that no card could have. */
+#define LIF(field, bad) { offsetof(struct dm_pds_vf, lif) + offsetof(struct dm_pds_lif, field), \
+	sizeof(((struct dm_pds_lif *)NULL)->field), bad }
+#define REG(field, bad) { offsetof(struct dm_pds_vf, fn.regs.field), \
+	sizeof(((struct dm_pds_regs *)NULL)->field), bad }
+
+/* Catches: a state with a right checksum whose numbers lead outside of rings and tables. */
+static void
+test_hostile_state(void **state)
+{
+	static const struct {
+		size_t offset, bytes;
+		uint64_t bad;
+	} fields[] = {
+		LIF(rxq[0].head, 64), LIF(rxq[0].p_index, 64), LIF(txq[0].cq_head, 65535),
+		LIF(rxq[0].size_lg2, 17), LIF(txq[0].size_lg2, 1), LIF(txq[0].vector, 2),
+		LIF(rxq[0].pid, 2), LIF(txq[0].version, 4), LIF(rxq[0].color, 1),
+		LIF(rxq[1].inited, 1), LIF(txq[5].enabled, 1), LIF(rss_table[127], 1),
+		LIF(mtu, 67), LIF(mtu, 9235), LIF(features, UINT64_C(1) << 30), LIF(mac[0], 1),
+		LIF(adminq.head, 16), LIF(adminq.p_index, 99), LIF(adminq.size_lg2, 20),
+		LIF(adminq.vector, 2), LIF(notifyq.head, 64), LIF(notifyq.vector, 17),
+		REG(cmd_waits, 2), REG(fw_status, 0xff), REG(intr[1].mask, 2),
+		REG(intr[0].coal_init, 64),
+	};
+	struct fake_pds *p = *state;
+	uint32_t size = state_size(p);
+	uint8_t *vf = (uint8_t *)p->model;
+	uint8_t before[8];
+	unsigned int i;
+
+	stop(p);
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		memcpy(before, vf + fields[i].offset, fields[i].bytes);
+		memcpy(vf + fields[i].offset, &fields[i].bad, fields[i].bytes);
+		assert_int_equal(blob_cmd(p, SAVE, size), 0);
+		memcpy(vf + fields[i].offset, before, fields[i].bytes);
+		assert_int_equal(blob_cmd(p, RESTORE, BLOB_MAX), 14);
+	}
+	assert_int_equal(blob_cmd(p, SAVE, size), 0);
+	assert_int_equal(blob_cmd(p, RESTORE, BLOB_MAX), 0);
+}
+
 static uint8_t
 bitmap_cmd(struct fake_pds *p, uint8_t opcode, uint32_t off, uint32_t len)
 {
@@ -431,6 +473,7 @@ main(void)
 		T(test_move),
 		T(test_move_devcmd),
 		T(test_bad_blob),
+		T(test_hostile_state),
 		T(test_every_write_is_marked),
 		T(test_seq_ack),
 		T(test_dirty_regions),
