@@ -27,6 +27,7 @@
 #define DM_PDS_MAX_VECTORS (1 + DM_PDS_MAX_PAIRS)
 #define DM_PDS_MAX_PAGES (1 + DM_PDS_MAX_PAIRS)
 #define DM_PDS_MAX_REGIONS 8      /* of dirty tracking */
+#define DM_PDS_COAL_UNIT_US 4       /* with 63 units at most: Linux's default of 64 us must fit */
 #define DM_PDS_DBELL_IDLE UINT64_MAX /* what a slot holds while nobody rang */
 
 struct dm_pds_fn;

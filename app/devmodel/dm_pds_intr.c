@@ -11,7 +11,7 @@
 
 #include "dm_pds.h"
 
-#define DM_PDS_COAL_UNIT_NS 1000 /* the identity says: one unit a microsecond */
+#define DM_PDS_COAL_UNIT_NS (DM_PDS_COAL_UNIT_US * 1000u)
 #define DM_PDS_INTR_BYTES sizeof(struct lm_pds_core_intr)
 
 void
@@ -91,7 +91,7 @@ dm_pds_intr_remaining(const struct dm_pds_fn *fn, uint16_t vector)
 	uint64_t now_ns = fn->host->now_ns(fn->host->ctx);
 
 	return fn->coal_end_ns[vector] <= now_ns ? 0 :
-			(uint32_t)((fn->coal_end_ns[vector] - now_ns) / DM_PDS_COAL_UNIT_NS);
+			(uint32_t)((fn->coal_end_ns[vector] - now_ns) / 1000); /* microseconds */
 }
 
 void

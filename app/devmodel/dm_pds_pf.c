@@ -28,7 +28,7 @@ dm_pds_pf_identify(struct dm_pds_pf *pf, const uint8_t *cmd, uint8_t *comp, uint
 	id.nintrs = pf->fn.nb_vectors;
 	id.ndbpgs_per_lif = 1;
 	id.intr_coal_mult = 1;
-	id.intr_coal_div = 1;
+	id.intr_coal_div = DM_PDS_COAL_UNIT_US;
 	id.vif_types[LM_PDS_DEV_TYPE_LM] = (uint16_t)pf->nb_vfs;
 	if (cmd[offsetof(struct lm_pds_core_dev_identify_cmd, ver)] == 0)
 		return LM_PDS_RC_EVERSION;

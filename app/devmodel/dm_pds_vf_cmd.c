@@ -24,7 +24,7 @@ dm_pds_vf_identify(struct dm_pds_vf *vf, const uint8_t *cmd, uint8_t *comp, uint
 	id.nintrs = vf->fn.nb_vectors;
 	id.ndbpgs_per_lif = vf->fn.nb_pages;
 	id.intr_coal_mult = 1;
-	id.intr_coal_div = 1;
+	id.intr_coal_div = DM_PDS_COAL_UNIT_US;
 	memcpy(data, &id, sizeof(id));
 	comp[1] = id.version;
 	return LM_PDS_RC_SUCCESS;

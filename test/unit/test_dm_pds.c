@@ -119,8 +119,8 @@ test_coalescing(void **state)
 	dm_pds_intr_raise(fn, 1, 1);
 	dm_pds_intr_raise(fn, 1, 1);
 	assert_int_equal(p->vf.f.irqs[1], 1);
-	assert_int_equal(pds_rd(&p->vf, 0, 0x2000 + 32 + 16, 4), 50);
-	p->vf.f.now_ns += 49999;
+	assert_int_equal(pds_rd(&p->vf, 0, 0x2000 + 32 + 16, 4), 200);
+	p->vf.f.now_ns += 199999;
 	pds_poll(&p->vf);
 	assert_int_equal(p->vf.f.irqs[1], 1);
 	p->vf.f.now_ns += 1;
