@@ -19,6 +19,7 @@ static const struct {
 } verbs[] = {
 	{ "check", "can this device be migrated, and what is to be done", test_lm_check },
 	{ "serve", "own the vhost-user sockets of vDPA devices, for VMs", test_lm_serve },
+	{ "pf", "own a PF, and serve the migration of its VFs", test_lm_pf },
 	{ "send", "move devices and memory to another host", test_lm_send },
 	{ "receive", "take devices and memory from another host", test_lm_receive },
 	{ "resolve", "tell a source that is undecided which side runs", test_lm_resolve },

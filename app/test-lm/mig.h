@@ -41,6 +41,7 @@ struct mig_conf {
 		char name[LM_GROUP_NAME_BYTES];
 		char socket[108]; /* empty: bdf */
 		char bdf[16];
+		char migration[108]; /* where its PF serves that; empty: itself */
 	} devices[MIG_MAX_DEVICES];
 	unsigned int nb_devices;
 	struct mig_ram ram[MIG_MAX_RAM];
@@ -83,6 +84,7 @@ struct mig_side {
 	bool source;
 	unsigned int nb;
 	struct lm_pci *pci[MIG_MAX_DEVICES];
+	struct lm_pci *mig[MIG_MAX_DEVICES]; /* pci[], or what its PF serves */
 	struct lm_vfio *vfio[MIG_MAX_DEVICES];
 	struct lm_group *group;
 	struct lm_ram *ram;

@@ -21,9 +21,10 @@ static const struct {
 	int key;
 	const char *help;
 } opts[] = {
-	{ "device", "socket=PATH|BDF[,name=NAME]", MIG_SEND | MIG_RECEIVE, 'd',
+	{ "device", "socket=PATH|BDF[,name=N][,migration=PATH]", MIG_SEND | MIG_RECEIVE, 'd',
 		"a function served over vfio-user, or one bound to a VFIO driver (see\n"
-		"                     dpdk-test-lm check BDF); repeatable" },
+		"                     dpdk-test-lm check BDF); repeatable; migration: where\n"
+		"                     dpdk-test-lm pf serves that" },
 	{ "ram", "name=N,addr=A,size=S[,file=PATH][,cpu][,after-stop]", MIG_SEND | MIG_RECEIVE, 'r',
 		"memory to be moved, mapped to all devices; cpu: written by CPUs too;\n"
 		"                     after-stop: a control area, sent whole at the end" },
@@ -34,7 +35,8 @@ static const struct {
 	{ "downtime", "MS", MIG_SEND, 'D', "allowed (default 300)" },
 	{ "precopy-timeout", "S", MIG_SEND, 'P', "then fail (default 600)" },
 	{ "force-after", "S", MIG_SEND, 'F', "then switch over whatever is expected" },
-	{ "timeout", "S", MIG_SEND | MIG_RECEIVE, 't', "of each wait for the other side (default 10)" },
+	{ "timeout", "S", MIG_SEND | MIG_RECEIVE, 't',
+		"of each wait for the other side (default 10)" },
 	{ "zstd", NULL, MIG_SEND, 'z', "compress RAM" },
 	{ "no-peer-dma", NULL, MIG_SEND | MIG_RECEIVE, 'p',
 		"my word that devices without P2P do no DMA to each other" },
@@ -49,7 +51,8 @@ static const struct {
 	{ "junit", "FILE", MIG_SEND | MIG_RECEIVE, 'u', "result for CI" },
 	{ "calibration", "FILE", MIG_SEND, 'K',
 		"what earlier migrations measured, for the prediction; kept up to date" },
-	{ "control", "PATH", MIG_SEND, 'C', "socket for dpdk-test-lm resolve, if it comes to that" },
+	{ "control", "PATH", MIG_SEND, 'C',
+		"socket for dpdk-test-lm resolve, if it comes to that" },
 	{ "quiet", NULL, MIG_SEND | MIG_RECEIVE, 'q', "no progress" },
 	{ "help", NULL, MIG_SEND | MIG_RECEIVE, 'h', "this" },
 };
@@ -65,7 +68,8 @@ mig_usage(FILE *out, enum mig_verb verb)
 		"Move devices, and memory, to a dpdk-test-lm receive. Ctrl-C gives up and runs on\n"
 		"here; a second one leaves at once.\n\n" :
 		"Usage: dpdk-test-lm receive --listen ADDRESS --device DEVICE [OPTION]...\n\n"
-		"Take devices, and memory, from a dpdk-test-lm send. Prints \"ready ADDRESS\".\n\n");
+		"Take devices, and memory, from a dpdk-test-lm send.\n"
+		"Prints \"ready ADDRESS\".\n\n");
 	for (i = 0; i < NB_OPTS; i++)
 		if ((opts[i].verbs & verb) != 0)
 			fprintf(out, "  --%s%s%s\n                     %s\n", opts[i].name,
@@ -161,6 +165,9 @@ parse_device(struct mig_conf *conf, char *text)
 		else if (strcmp(key, "name") == 0)
 			ret = copy_text(conf->devices[i].name, sizeof(conf->devices[i].name),
 				value);
+		else if (strcmp(key, "migration") == 0)
+			ret = copy_text(conf->devices[i].migration,
+				sizeof(conf->devices[i].migration), value);
 		else if (value == NULL && is_bdf(key))
 			strcpy(conf->devices[i].bdf, key);
 		else

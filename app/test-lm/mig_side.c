@@ -107,14 +107,24 @@ device_open(struct mig_side *s, unsigned int i)
 		return ret;
 	}
 	s->nb++;
+	s->mig[i] = s->pci[i];
+	if (s->conf->devices[i].migration[0] != '\0') {
+		ret = lm_pci_open_vfio_user(s->conf->devices[i].migration, &params, &s->mig[i]);
+		if (ret != 0) {
+			s->mig[i] = s->pci[i];
+			test_lm_error("%s: %s", s->conf->devices[i].migration,
+				lm_pci_strerror(NULL));
+			return ret;
+		}
+	}
 	ret = dma_map(s, s->pci[i]);
 	if (ret == 0)
 		ret = lm_pci_bus_master(s->pci[i], true);
 	if (ret == 0)
-		ret = lm_vfio_open(s->pci[i], &s->vfio[i]);
+		ret = lm_vfio_open(s->mig[i], &s->vfio[i]);
 	if (ret != 0) {
 		test_lm_error("%s: %s", member.name, ret == -ENOTTY ?
-			"it offers no migration" : lm_pci_strerror(s->pci[i]));
+			"it offers no migration" : lm_pci_strerror(s->mig[i]));
 		return ret;
 	}
 	member.provider = lm_vfio_provider(s->vfio[i]);
@@ -224,6 +234,8 @@ mig_side_close(struct mig_side *s)
 	lm_group_destroy(s->group);
 	for (i = 0; i < s->nb; i++) {
 		lm_vfio_close(s->vfio[i]);
+		if (s->mig[i] != s->pci[i])
+			lm_pci_close(s->mig[i]);
 		lm_pci_close(s->pci[i]);
 	}
 	lm_compat_destroy(s->compat);

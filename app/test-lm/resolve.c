@@ -88,7 +88,7 @@ mig_await_resolve(const struct mig_conf *conf)
 		return false;
 	}
 	fprintf(stderr, "  type: dpdk-test-lm resolve %s --destination-runs   (it does)\n"
-		"  or:   dpdk-test-lm resolve %s --source-runs        (it does not, and never will)\n",
+		"  or:   dpdk-test-lm resolve %s --source-runs        (it never will)\n",
 		path, path);
 	for (;;) {
 		client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
@@ -114,8 +114,8 @@ resolve_usage(FILE *out)
 {
 	fprintf(out,
 		"Usage: dpdk-test-lm resolve SOCKET --source-runs|--destination-runs\n\n"
-		"Tell a dpdk-test-lm send that is undecided which side runs the devices. Look at the\n"
-		"destination first: two copies must never run.\n");
+		"Tell a dpdk-test-lm send that is undecided which side runs the devices. Look at\n"
+		"the destination first: two copies must never run.\n");
 }
 
 static int

@@ -44,6 +44,7 @@ struct test_lm_serve_conf {
 
 int test_lm_check(int argc, char **argv);
 int test_lm_serve(int argc, char **argv);
+int test_lm_pf(int argc, char **argv);
 int test_lm_send(int argc, char **argv);
 int test_lm_receive(int argc, char **argv);
 int test_lm_resolve(int argc, char **argv);

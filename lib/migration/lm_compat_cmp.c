@@ -98,8 +98,8 @@ compare_iovas(struct reasons *r, const struct lm_compat *src, const struct lm_co
 	for (i = 0; i < src->nb_regions; i++) {
 		region = &src->regions[i];
 		if (!reachable(dst, region->addr, region->size_bytes))
-			reason(r, "%s: region %s at 0x%" PRIx64 " is out of its reach here", dst->name,
-				region->name, region->addr);
+			reason(r, "%s: region %s at 0x%" PRIx64 " is out of its reach here",
+				dst->name, region->name, region->addr);
 	}
 }
 

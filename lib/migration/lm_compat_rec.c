@@ -291,7 +291,8 @@ lm_compat_describe(const struct lm_compat *c, void (*emit)(void *ctx, const char
 
 	for (i = 0; i < c->nb_members; i++) {
 		m = &c->members[i];
-		snprintf(line, sizeof(line), "member %u %s: %s by %s, firmware \"%s\"%s%s, %u MSI-X",
+		snprintf(line, sizeof(line),
+			"member %u %s: %s by %s, firmware \"%s\"%s%s, %u MSI-X",
 			i, m->name, m->device, m->provider, m->firmware,
 			(m->flags & LM_STATE_F_P2P) != 0 ? ", P2P" : "",
 			(m->flags & LM_STATE_F_PRE_COPY) != 0 ? ", PRE_COPY" : "", m->nb_msix);

@@ -340,7 +340,8 @@ lm_outgoing_precopy(struct lm_outgoing *o)
 			return 0;
 		if (us_since(began) >= c->precopy_us)
 			return lm_session_fail(&o->s, -ETIME, early ?
-				"it does not converge (%s): %llu ms of downtime expected, %llu allowed" :
+				"it does not converge (%s): %llu ms of downtime expected, "
+				"%llu allowed" :
 				"initial data was not loaded in time (%s; %llu, %llu)",
 				lm_converge_name(lm_converge_verdict(&o->converge)),
 				(unsigned long long)us / 1000,

@@ -78,7 +78,8 @@ fail(struct lm_stream_parser *p, int error, const char *what)
 	if (p->part == PART_STREAM_HDR)
 		snprintf(p->text, sizeof(p->text), "stream header: %s", what);
 	else
-		snprintf(p->text, sizeof(p->text), "record %" PRIu64 " (%s) at byte %" PRIu64 ": %s",
+		snprintf(p->text, sizeof(p->text),
+			"record %" PRIu64 " (%s) at byte %" PRIu64 ": %s",
 			p->number, lm_record_name(p->hdr.record.type), p->offset, what);
 	return error;
 }

@@ -173,6 +173,25 @@ def test_death_is_proof(bench: Bench) -> None:
     assert send.wait(10) == 1
 
 
+def test_pf_serves_migration_of_vfs(bench: Bench, tmp_path: Path) -> None:
+    """VFs whose migration is commanded by their PFs, each owned by a process of its own."""
+    vfs: dict[str, list[Path]] = {}
+    for side in ("source", "destination"):
+        sockets = bench.model(side, "--option", "pf=1", "--option", "state=1M", devices=3)
+        served = [tmp_path / f"{side}-mig{i}" for i in range(2)]
+        pf = bench.launch(f"pf-{side}", bench.program("dpdk-test-lm"), "pf", "--device",
+                          f"socket={sockets[0]}", "--vf", served[0], "--vf", served[1])
+        pf.wait_line(f"^ready {served[1]}$", 10)
+        vfs[side] = [Path(f"{vf},migration={mig}") for vf, mig in zip(sockets[1:], served)]
+    receive, address = bench.receive(vfs["destination"])
+    send = bench.send(vfs["source"], address)
+    assert send.wait(30) == 0
+    assert receive.wait(30) == 0
+    into = bench.report("dst")
+    assert into["check"]["lost"] == 0
+    assert all(d["transferred"] > 1 << 20 for d in into["devices"])
+
+
 def test_dump(bench: Bench, tmp_path: Path) -> None:
     done = bench.run("dump", GOLDEN / "stream-1.0.bin")
     assert done.returncode == 0

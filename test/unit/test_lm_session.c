@@ -376,7 +376,8 @@ test_abort_after_commit(void **state)
 	rig_migrate(&r);
 	assert_int_equal(r.in_outcome, LM_OUTCOME_FAILED);
 	assert_int_equal(r.out_outcome, LM_OUTCOME_FAILED);
-	assert_non_null(strstr(r.out_report.why, "the destination gave up: what has to come before"));
+	assert_non_null(strstr(r.out_report.why,
+		"the destination gave up: what has to come before"));
 	assert_true(mig_fake_runs(&r.src.fakes[0]));
 	assert_int_equal(r.dst.fakes[0].resets, 1);
 	assert_int_equal(mig_fake_twice, 0);
