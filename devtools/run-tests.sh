@@ -85,6 +85,7 @@ if [ "$LEVEL" = all ]; then
 	unset DPDK_LM_STRESS
 	pytests shim test/shim
 	pytests uml test/uml
+	pytests interop test/interop
 	say bench
 	meson test -C "$BUILD" --no-rebuild --benchmark --verbose || failed="$failed bench"
 	say clang

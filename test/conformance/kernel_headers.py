@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""User-space headers of a recent Linux: Debian's linux-libc-dev, unpacked in the cache.
-
-Nothing is installed and nothing of the machine's apt is touched: lists, state and sources are ours.
-"""
+"""User-space headers of a recent Linux: Debian's linux-libc-dev, unpacked in the cache."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,12 +10,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from private_apt import PrivateApt, cache_dir, reason, unpack
+
 PACKAGE = "linux-libc-dev"
 OLDEST = (7, 2)
 SUITES = ("trixie-backports", "sid")
-MIRROR = os.environ.get("DPDK_LM_MIRROR", "http://deb.debian.org/debian")
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-COMMAND_S = 120
 
 
 class Unavailable(Exception):
@@ -39,12 +34,6 @@ class KernelHeaders:
         return [self.root / "usr/include", self.root / "usr/include" / multiarch]
 
 
-def cache_dir() -> Path:
-    """Where dpdk-lm keeps what it downloads."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("DPDK_LM_CACHE") or Path(base) / "dpdk-lm")
-
-
 def find() -> KernelHeaders:
     """The headers in the cache, downloaded when they are missing or too old."""
     place = cache_dir() / f"{PACKAGE}-{OLDEST[0]}"
@@ -53,15 +42,15 @@ def find() -> KernelHeaders:
     if found is not None and found.version >= OLDEST:
         return found
     for suite in SUITES:
-        reason = ""
+        why = ""
         try:
             _download(suite, place)
         except (OSError, subprocess.SubprocessError) as error:
-            reason = _last_line(error)
+            why = reason(error)
         found = _read(place)  # even after an error: another process may have been faster
         if found is not None and found.version >= OLDEST:
             return found
-        reasons.append(f"{suite}: {reason or (found.package if found else 'no version.h')}")
+        reasons.append(f"{suite}: {why or (found.package if found else 'no version.h')}")
     raise Unavailable(f"no {PACKAGE} of {OLDEST[0]}.{OLDEST[1]} or newer: " + "; ".join(reasons))
 
 
@@ -82,34 +71,9 @@ def _download(suite: str, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{PACKAGE}.") as temporary:
         work = Path(temporary)
-        for name in ("state/lists/partial", "cache/archives/partial", "got"):
-            (work / name).mkdir(parents=True)
-        (work / "status").touch()
-        (work / "sources.list").write_text(
-            f"deb [signed-by={KEYRING}] {MIRROR} {suite} main\n", encoding="ascii")
-        options = [f"-o{key}={value}" for key, value in (
-            ("Dir::State", work / "state"), ("Dir::State::Lists", work / "state/lists"),
-            ("Dir::State::status", work / "status"), ("Dir::Cache", work / "cache"),
-            ("Dir::Etc::sourcelist", work / "sources.list"), ("Dir::Etc::sourceparts", "-"),
-            ("Dir::Etc::preferences", "-"), ("Dir::Etc::preferencesparts", "-"),
-            ("Acquire::Check-Valid-Until", "false"), ("Acquire::Languages", "none"),
-            ("Acquire::http::Timeout", "30"), ("APT::Sandbox::User", ""),
-            ("APT::Update::Error-Mode", "any"))]
-        for command in (["update"], ["download", PACKAGE]):
-            subprocess.run(["apt-get", "-q", *options, *command], cwd=work / "got", check=True,
-                           timeout=COMMAND_S, text=True, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        package, = (work / "got").glob("*.deb")
+        package, = PrivateApt(work, [suite]).download(PACKAGE)
         root = work / "root"
-        subprocess.run(["dpkg-deb", "-x", package, root], check=True, timeout=COMMAND_S, text=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        unpack([package], root)
         (root / "package").write_text(package.name + "\n", encoding="ascii")
         shutil.rmtree(place, ignore_errors=True)
         root.rename(place)
-
-
-def _last_line(error: Exception) -> str:
-    output = getattr(error, "stdout", None) or str(error)
-    lines = [line for line in str(output).splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E:")]
-    return (errors or lines or [type(error).__name__])[0]

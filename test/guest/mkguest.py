@@ -10,6 +10,7 @@ import pathlib
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 
 MODULES = ("virtio_pci", "virtio_net")
 BUSYBOX = ("/bin/busybox", "/usr/bin/busybox")
@@ -56,7 +57,8 @@ def module_depends(content: bytes) -> list[str]:
     return [name.replace("-", "_") for name in text.split(",") if name]
 
 
-def collect_modules(modules_dir: pathlib.Path) -> list[tuple[str, bytes]]:
+def collect_modules(modules_dir: pathlib.Path, more: Sequence[str] = ()
+                    ) -> list[tuple[str, bytes]]:
     """The modules needed, each after those that it depends on."""
     files = {module_name(p): p for p in modules_dir.rglob("*.ko*")}
     builtin = set()
@@ -75,7 +77,7 @@ def collect_modules(modules_dir: pathlib.Path) -> list[tuple[str, bytes]]:
             add(needed)
         order[name] = content
 
-    for name in MODULES:
+    for name in (*MODULES, *more):
         add(name)
     return [(name + ".ko", content) for name, content in order.items()]
 
@@ -115,7 +117,8 @@ def write_new(path: pathlib.Path, data: bytes) -> None:
     tmp.replace(path)
 
 
-def make(init: pathlib.Path, kernel_dir: pathlib.Path, out: pathlib.Path) -> None:
+def make(init: pathlib.Path, kernel_dir: pathlib.Path, out: pathlib.Path,
+         more: Sequence[str] = ()) -> None:
     """Write vmlinuz and initramfs.gz into out."""
     vmlinuz = kernel_dir / "vmlinuz"
     if not vmlinuz.exists():
@@ -125,7 +128,7 @@ def make(init: pathlib.Path, kernel_dir: pathlib.Path, out: pathlib.Path) -> Non
         raise GuestError("no busybox; type: devtools/setup.sh demo")
     if not init.exists():
         raise GuestError(f"no {init}; build it with ninja")
-    modules = collect_modules(kernel_dir / "modules")
+    modules = collect_modules(kernel_dir / "modules", more)
     archive = make_initramfs(init.read_bytes(), pathlib.Path(busybox).read_bytes(), modules)
     out.mkdir(parents=True, exist_ok=True)
     write_new(out / "vmlinuz", vmlinuz.read_bytes())
@@ -140,13 +143,16 @@ def main() -> int:
                         help="static init program (default: the one built beside --out)")
     parser.add_argument("--kernel", type=pathlib.Path, default=default_kernel_dir(),
                         metavar="DIR", help="with vmlinuz and modules/ (default: %(default)s)")
+    parser.add_argument("--module", action="append", default=[], metavar="NAME",
+                        help="one more, with what it needs; repeatable")
     parser.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR")
     parser.add_argument("--stamp", type=pathlib.Path, help="file to touch when done")
     parser.add_argument("--if-possible", action="store_true",
                         help="without a kernel say so and succeed")
     args = parser.parse_args()
     try:
-        make(args.init or args.out.parent / "test/guest/guest-init", args.kernel, args.out)
+        make(args.init or args.out.parent / "test/guest/guest-init", args.kernel, args.out,
+             args.module)
     except GuestError as error:
         print(f"guest: {error}", file=sys.stderr)
         return 0 if args.if_possible else 1

@@ -33,6 +33,7 @@ class GuestSpec:
     append: str = "console=ttyS0 panic=-1 quiet init_on_alloc=0"
     device_options: str = ""
     machine: str = "q35"
+    qemu: str = QEMU
     extra: Sequence[str] = field(default_factory=tuple)
 
     @property
@@ -66,7 +67,7 @@ class Guest:
     def _argv(self, vhost: Path | None) -> list[str]:
         spec = self.spec
         argv = [
-            QEMU, "-name", f"lm-{self.name}", "-machine",
+            spec.qemu, "-name", f"lm-{self.name}", "-machine",
             f"{spec.machine},accel=tcg,memory-backend=ram", "-cpu", "max",
             "-smp", str(spec.cpus), "-m", f"{spec.memory_mib}M",
             "-object", f"memory-backend-file,id=ram,size={spec.memory_mib}M,share=on,"
