@@ -8,8 +8,9 @@
 #include "mig.h"
 #include "test_lm.h"
 
-/* A file from elsewhere may say anything: a day is the most that a phase can take. */
+/* A file from elsewhere may say anything: a day, and a terabyte a second, are the most. */
 #define MOST_US (UINT64_C(86400) * 1000000)
+#define MOST_BYTES_PER_S (UINT64_C(1) << 40)
 
 static uint64_t
 number(const json_t *object, const char *name, uint64_t most)
@@ -36,7 +37,7 @@ mig_calibration_read(const char *path, struct lm_calibration *c)
 	}
 	for (i = 0; i < LM_PHASE_NB; i++)
 		c->phase_us[i] = number(o, lm_phase_name((enum lm_phase)i), MOST_US);
-	c->transfer_permille = number(o, "transfer-permille", UINT32_MAX);
+	c->transfer_bytes_per_s = number(o, "transfer-bytes-per-s", MOST_BYTES_PER_S);
 	c->runs = (unsigned int)number(o, "runs", UINT16_MAX);
 	json_decref(o);
 }
@@ -51,8 +52,8 @@ mig_calibration_write(const char *path, const struct lm_calibration *c)
 	for (i = LM_PHASE_QUIESCE; i <= LM_PHASE_RESUME; i++)
 		ret |= json_object_set_new(o, lm_phase_name((enum lm_phase)i),
 				json_integer((json_int_t)c->phase_us[i]));
-	ret |= json_object_set_new(o, "transfer-permille",
-			json_integer((json_int_t)c->transfer_permille));
+	ret |= json_object_set_new(o, "transfer-bytes-per-s",
+			json_integer((json_int_t)c->transfer_bytes_per_s));
 	ret |= json_object_set_new(o, "runs", json_integer((json_int_t)c->runs));
 	if (ret != 0 || json_dump_file(o, path, JSON_INDENT(2)) != 0) {
 		test_lm_error("%s: what was measured could not be kept", path);

@@ -5,8 +5,6 @@
 #include "lm_converge.h"
 
 #define US_PER_S UINT64_C(1000000)
-#define PERMILLE UINT64_C(1000)
-#define MOST_PERMILLE (UINT64_C(100) * PERMILLE)
 /* A round is better or worse than the one before by a tenth, or it is the same. */
 #define SAME(a, b) ((a) <= (b) + (b) / 10 && (a) >= (b) - (b) / 10)
 
@@ -50,10 +48,13 @@ known(const struct lm_calibration *c, enum lm_phase phase, uint64_t otherwise_us
 	return c != NULL && c->runs != 0 ? c->phase_us[phase] : otherwise_us;
 }
 
+/* Devices are read and loaded while the source waits: the last stop tells more than pre-copy. */
 static uint64_t
-permille(const struct lm_calibration *c)
+rate(const struct lm_predict *in)
 {
-	return c != NULL && c->runs != 0 ? c->transfer_permille : PERMILLE;
+	const struct lm_calibration *c = in->calibration;
+
+	return c != NULL && c->transfer_bytes_per_s != 0 ? c->transfer_bytes_per_s : in->bytes_per_s;
 }
 
 uint64_t
@@ -63,12 +64,12 @@ lm_predict_downtime(const struct lm_predict *in, struct lm_phase_report phases[L
 	uint64_t sum_us = 0, wire_us;
 	unsigned int i;
 
-	wire_us = in->rtt_us + time_of(in->ram_bytes + in->device_bytes, in->bytes_per_s);
+	wire_us = in->rtt_us + time_of(in->ram_bytes + in->device_bytes, rate(in));
 	phases[LM_PHASE_QUIESCE].predicted_us = known(c, LM_PHASE_QUIESCE, 0);
 	phases[LM_PHASE_STOP].predicted_us = known(c, LM_PHASE_STOP,
 		in->source_arc_us * in->stop_arcs);
 	phases[LM_PHASE_HARVEST].predicted_us = known(c, LM_PHASE_HARVEST, in->harvest_us);
-	phases[LM_PHASE_TRANSFER].predicted_us = wire_us * permille(c) / PERMILLE;
+	phases[LM_PHASE_TRANSFER].predicted_us = wire_us;
 	phases[LM_PHASE_LOAD].predicted_us = known(c, LM_PHASE_LOAD, in->dest_arc_us);
 	phases[LM_PHASE_COMMIT].predicted_us = known(c, LM_PHASE_COMMIT, in->rtt_us);
 	phases[LM_PHASE_RESUME].predicted_us = known(c, LM_PHASE_RESUME,
@@ -89,14 +90,12 @@ void
 lm_calibrate(struct lm_calibration *c, const struct lm_report *report)
 {
 	const struct lm_phase_report *transfer = &report->phases[LM_PHASE_TRANSFER];
-	uint64_t ratio = permille(c);
 	unsigned int i;
 
-	/* What was promised had the last ratio in it. */
-	if (transfer->predicted_us != 0)
-		ratio = ratio * transfer->measured_us / transfer->predicted_us;
-	ratio = ratio > MOST_PERMILLE ? MOST_PERMILLE : ratio == 0 ? 1 : ratio;
-	c->transfer_permille = average(c, c->transfer_permille, ratio);
+	if (transfer->measured_us != 0 && transfer->bytes != 0)
+		c->transfer_bytes_per_s = average(c, c->transfer_bytes_per_s,
+			(uint64_t)((double)transfer->bytes * (double)US_PER_S /
+				(double)transfer->measured_us));
 	for (i = LM_PHASE_QUIESCE; i <= LM_PHASE_RESUME; i++)
 		c->phase_us[i] = average(c, c->phase_us[i], report->phases[i].measured_us);
 	c->runs++;

@@ -102,8 +102,7 @@ struct lm_member_report {
  */
 struct lm_calibration {
 	uint64_t phase_us[LM_PHASE_NB];
-	/** TRANSFER, in thousandths of what bytes and bandwidth alone promise. */
-	uint64_t transfer_permille;
+	uint64_t transfer_bytes_per_s; /* of TRANSFER, which is not that of pre-copy */
 	unsigned int runs;
 };
 
