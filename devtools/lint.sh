@@ -61,7 +61,8 @@ if command -v mypy >/dev/null; then
 			test/shim/test_probe.py test/shim/test_stock_virtio.py \
 			devtools/judged.py test/uml/conftest.py test/uml/pds_vfio.py \
 			test/uml/tcp_echo.py test/uml/test_seeded.py test/uml/test_test_lm.py; do
-		MYPYPATH=usertools:test/conformance:test/uml:devtools:test/shim:test/py mypy --strict \
+		MYPYPATH=usertools:test/conformance:test/uml:devtools:test/shim:test/py \
+			mypy --strict \
 			--follow-imports=silent --no-error-summary "$f" || bad=1
 	done
 fi

@@ -21,8 +21,8 @@ dm_args_usage(const char *program)
 	for (i = 0; (type = dm_type_get(i)) != NULL; i++)
 		printf("  %-12s %s\n", type->name, type->summary);
 	printf("\n"
-		"  --socket PATH         where the client connects; repeatable where the device has\n"
-		"                        several functions\n"
+		"  --socket PATH         where the client connects; repeatable where the device\n"
+		"                        has several functions\n"
 		"  --wire SPEC           null, loop, gen[,key=value...], link:PATH, listen:PATH,\n"
 		"                        tap:NAME (default: null); repeatable likewise\n"
 		"  --mac MAC             of the first port (default: 52:54:00:4c:4d:01)\n"
@@ -42,7 +42,8 @@ dm_args_usage(const char *program)
 		"                        device; repeatable\n"
 		"  --option KEY=VALUE    of the device; repeatable\n"
 		"  --help\n\n"
-		"Prints \"ready PATH\" for each socket when all listen. SIGTERM and SIGINT end it.\n");
+		"Prints \"ready PATH\" for each socket when all listen. SIGTERM and SIGINT end\n"
+		"it.\n");
 }
 
 int

@@ -8,7 +8,8 @@
  * What a driver promises, and how often it broke its word.
  *
  * Each rule is a "driver MUST" or "MUST NOT" of VIRTIO 1.3 (the section stands beside it), of the
- * PCI specification, or of the formats in drivers/common/pds. A correct driver has none. The first break of each rule is logged.
+ * PCI specification, or of the formats in drivers/common/pds.
+ * A correct driver has none. The first break of each rule is logged.
  */
 
 #include <stdint.h>

@@ -24,8 +24,8 @@ struct dm_type {
 	/** Arguments that this kind cannot take. @return 0, or dm_args_bad() of the option. */
 	int (*check)(const struct dm_args *args);
 	/**
-	 * Create the devices of all args->nb_sockets functions, in the order of --socket; on failure
-	 * those that exist are destroyed by the caller. A device that has a wire gets wires[i],
+	 * Create the devices of all args->nb_sockets functions, in the order of --socket; on
+	 * failure those that exist are destroyed by the caller. A device that has a wire gets wires[i],
 	 * i < args->nb_wires; they stay the caller's.
 	 */
 	int (*create)(const struct dm_args *args, struct dm_wire *const *wires,

@@ -18,7 +18,7 @@
 static void
 dm_virtio_irq(struct dm_virtio *v, uint16_t vector, uint8_t isr)
 {
-	/* 4.1.4.5.1: a change of configuration is shown in any case, a used buffer without MSI-X. */
+	/* 4.1.4.5.1: a change of configuration shows in any case, a used buffer without MSI-X. */
 	if (vector == LM_VIRTIO_MSI_NO_VECTOR || isr == LM_VIRTIO_PCI_ISR_CONFIG)
 		v->isr |= isr;
 	if (vector == LM_VIRTIO_MSI_NO_VECTOR)

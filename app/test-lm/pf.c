@@ -246,8 +246,8 @@ pf_usage(FILE *out)
 {
 	fprintf(out,
 		"Usage: dpdk-test-lm pf --device socket=PATH|BDF --vf PATH [--vf PATH]...\n\n"
-		"Own a PF, and serve the migration of its VFs on vfio-user sockets, in their order,\n"
-		"until SIGTERM or SIGINT. Prints \"ready PATH\" for each. Who uses a VF names its\n"
+		"Own a PF, and serve the migration of its VFs on vfio-user sockets, in their\n"
+		"order, until SIGTERM or SIGINT. Prints \"ready PATH\" for each. Who uses a VF names its\n"
 		"socket: send --device socket=VF,migration=PATH. PFs known here: of exercisers.\n");
 }
 

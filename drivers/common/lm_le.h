@@ -13,7 +13,7 @@
 #include <string.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the formats of devices are little-endian: this host needs conversions that nobody has written"
+#error "the formats of devices are little-endian: this host needs conversions that are not here"
 #endif
 
 typedef uint16_t lm_le16_t;

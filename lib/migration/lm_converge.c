@@ -54,7 +54,8 @@ rate(const struct lm_predict *in)
 {
 	const struct lm_calibration *c = in->calibration;
 
-	return c != NULL && c->transfer_bytes_per_s != 0 ? c->transfer_bytes_per_s : in->bytes_per_s;
+	return c != NULL && c->transfer_bytes_per_s != 0 ? c->transfer_bytes_per_s :
+		in->bytes_per_s;
 }
 
 uint64_t

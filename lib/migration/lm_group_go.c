@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -223,8 +224,8 @@ lm_group_verdict(struct lm_group *g)
 			snprintf(arc, sizeof(arc), "%s", m->what != NULL ? m->what : m->call);
 		if (r->error == -ETIMEDOUT && r->outcome == LM_STATE_LOST)
 			snprintf(g->error, sizeof(g->error),
-					"%s: %s: no answer in %llu ms; it is lost, and may do DMA",
-					m->name, arc, (unsigned long long)r->took_us / 1000);
+					"%s: %s: no answer in %" PRIu64 " ms; it is lost, and may do DMA",
+					m->name, arc, r->took_us / 1000);
 		else
 			snprintf(g->error, sizeof(g->error), "%s: %s: %s; %s", m->name, arc,
 					strerror(-r->error), fate(r));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "lm_clock.h"
@@ -340,12 +341,12 @@ lm_outgoing_precopy(struct lm_outgoing *o)
 			return 0;
 		if (us_since(began) >= c->precopy_us)
 			return lm_session_fail(&o->s, -ETIME, early ?
-				"it does not converge (%s): %llu ms of downtime expected, "
-				"%llu allowed" :
-				"initial data was not loaded in time (%s; %llu, %llu)",
+				"it does not converge (%s): %" PRIu64 " ms of downtime expected, "
+				"%" PRIu64 " allowed" :
+				"initial data was not loaded in time (%s; %" PRIu64 ", %" PRIu64 ")",
 				lm_converge_name(lm_converge_verdict(&o->converge)),
-				(unsigned long long)us / 1000,
-				(unsigned long long)c->downtime_limit_us / 1000);
+				us / 1000,
+				c->downtime_limit_us / 1000);
 		if (!early || ram_dirty(o, false) == 0)
 			idle(o);
 	}

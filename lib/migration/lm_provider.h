@@ -92,7 +92,7 @@ struct lm_provider_ops {
 	 * only); -EAGAIN: nothing yet, wait for info.poll_fd or a while; else -errno
 	 */
 	int (*read)(void *dev, void *buf, uint32_t len_bytes);
-	/** RESUMING: all of buf, in order. Errors of the load may show at any write, or when left. */
+	/** RESUMING: all of buf, in order. Errors may show at any write, or when it is left. */
 	int (*write)(void *dev, const void *buf, uint32_t len_bytes);
 	/**
 	 * Log the device's writes to these ranges; page_size_bytes is the wish in, the device's

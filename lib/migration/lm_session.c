@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,9 +251,9 @@ lm_session_wait(struct lm_session *s, const char *what, uint64_t wait_us, unsign
 	if (ret == 0 || (ret == -ETIMEDOUT && ready == peer_is_gone))
 		return ret;
 	if (ret == -ETIMEDOUT)
-		return lm_session_fail(s, ret, "no %s from the %s in %llu ms", what,
+		return lm_session_fail(s, ret, "no %s from the %s in %" PRIu64 " ms", what,
 			s->outgoing ? "destination" : "source",
-			(unsigned long long)wait_us / 1000);
+			wait_us / 1000);
 	return fail_ended(s, ret);
 }
 

@@ -179,7 +179,7 @@ vfio_dirty_start(void *dev, const struct lm_range *ranges, unsigned int nb,
 		list[i].size_bytes = ranges[i].len_bytes;
 	}
 	ret = lm_pci_log_start(v->pci, list, nb, page_size_bytes);
-	/* It runs, and not by us: after a reset that left it on, or for who had the device before. */
+	/* It runs, and not by us: a reset left it on, or who had the device before. */
 	if (ret == -EINVAL && lm_pci_log_stop(v->pci) == 0)
 		ret = lm_pci_log_start(v->pci, list, nb, page_size_bytes);
 	free(list);

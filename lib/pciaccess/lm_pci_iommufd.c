@@ -128,8 +128,8 @@ bind_device(struct lm_pci *pci, const char *vf_token, uint32_t *dev_id)
 	ret = k->vfio.sys->ioctl(k->vfio.device_fd, LM_VFIO_DEVICE_BIND_IOMMUFD, &bind);
 	if (ret != 0)
 		return lm_pci_fail(pci, ret, "cannot bind it to /dev/iommu%s: %s",
-				ret == -EACCES || ret == -EINVAL ? ", perhaps for want of the right "
-				"VF token" : "", strerror(-ret));
+				ret == -EACCES || ret == -EINVAL ?
+				", perhaps for want of the right VF token" : "", strerror(-ret));
 	*dev_id = bind.out_devid;
 	return 0;
 }

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How long the source of 1, 8 and 64 exercisers does not forward, phase by phase.
 
-Two hosts as processes on this machine, 1 MiB of state a device. Times are percentiles, and CPU time of
-all processes; they are published, not judged. Judged are: with a fixed time per arc, 64 devices take
-at most three times what one takes; downtime is within 30 % of its prediction in 90 % of the runs; and
-round trips per device do not grow with the number of devices.
+Two hosts as processes on this machine, 1 MiB of state a device. Times are percentiles, and CPU time
+of all processes; they are published, not judged. Judged are: with a fixed time per arc, 64 devices
+take at most three times what one takes; downtime is within 30 % of its prediction in 90 % of the
+runs; and round trips per device do not grow with the number of devices.
 """
 
 from __future__ import annotations

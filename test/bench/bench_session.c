@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * How fast a migration moves device state and RAM pages, beside a raw loop of write() and read() over
- * the same kind of socket and beside memcpy(): everything that a session adds to them shows. Two
+ * How fast a migration moves device state and RAM pages, beside a raw loop of write() and read()
+ * over the same kind of socket and beside memcpy(): all that a session adds to them shows. Two
  * sides as two threads, Unix sockets and TCP on the loopback, one and two connections.
  *
- * Medians of NB_RUNS; the three take turns in each run. Exit status 0 only if every byte arrived and
- * the stream reaches GATE of the raw loop.
+ * Medians of NB_RUNS; the three take turns in each run. Exit status 0 only if every byte arrived
+ * and the stream reaches GATE of the raw loop.
  */
 
 #include <errno.h>
@@ -440,8 +440,8 @@ main(void)
 	/* No page is all zeroes, and none is like another. */
 	for (i = 0; i < TOTAL_BYTES / 8; i++)
 		((uint64_t *)l.from)[i] = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	printf("what    over  n   session       raw    memcpy   /raw    /memcpy   (MB/s, medians of "
-			"%u, %u MiB)\n", NB_RUNS, (unsigned int)(TOTAL_BYTES / MIB));
+	printf("what    over  n   session       raw    memcpy   /raw    /memcpy   (MB/s, medians "
+			"of %u, %u MiB)\n", NB_RUNS, (unsigned int)(TOTAL_BYTES / MIB));
 	for (i = 0; i < 8; i++) {
 		l.is_ram = (i & 4) != 0;
 		l.is_tcp = (i & 2) != 0;

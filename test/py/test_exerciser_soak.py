@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Exercisers under full storm, with a CPU that writes, migrated again and again.
 
-Each migration is checked page by page at its end. DPDK_LM_SOAK=1 runs all of them; otherwise a part.
+Each migration is checked page by page at its end. DPDK_LM_SOAK=1 runs all of them; else a part.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class Testpmd:
                  options: list[str]) -> None:
         # What it prints and its prompt have to come in order.
         argv = ["stdbuf", "-oL", program(), "-l", "0,1", "--no-huge", "-m", "192", "--iova-mode=va",
-                "--no-telemetry", "--file-prefix", "stock", *eal, "--", "-i", "--total-num-mbufs=8192",
+                "--no-telemetry", "--file-prefix", "stock", *eal, "--", "-i",
+                "--total-num-mbufs=8192",
                 *options]
         self.log = log
         self._out: IO[bytes] = open(log, "wb+", buffering=0)

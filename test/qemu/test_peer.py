@@ -21,7 +21,8 @@ def test_testpmd(build_dir: Path, guest_image: tuple[Path, Path], tmp_path: Path
                  ) -> None:
     """
     To testpmd, back, and there again with the memory of both compared. Catches: positions in a form
-    that only we understand, pages that nobody marked, rings left in a state that only we start from.
+    that only we understand, pages that nobody marked, rings left in a state that only
+    we start from.
     """
     assert guest_image[0].is_file()
     if not os.path.exists("/dev/net/tun") or os.geteuid() != 0:

@@ -214,8 +214,8 @@ set_irqs(struct shim_device *d, const struct vfio_irq_set *set)
 	const uint32_t action = set->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
 	const uint32_t data = set->flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
 
-	shim_log("%s: interrupts: index %u, flags 0x%x, vectors %u+%u", d->bdf, set->index, set->flags,
-			set->start, set->count);
+	shim_log("%s: interrupts: index %u, flags 0x%x, vectors %u+%u", d->bdf, set->index,
+			set->flags, set->start, set->count);
 	if (set->argsz < sizeof(*set) || action != VFIO_IRQ_SET_ACTION_TRIGGER ||
 			set->count > (set->argsz - sizeof(*set)) / sizeof(int32_t) + (data ==
 			VFIO_IRQ_SET_DATA_NONE ? UINT16_MAX : 0))

@@ -16,7 +16,8 @@ import vhost_frontend as vf
 from lm_harness.process import Process
 from vdpa_bench import frame
 
-from shim_rig import BDF, READY_S, Rig
+from shim_rig import BDF, Rig
+from testpmd import READY_S
 
 
 def serve(rig: Rig, launch: Callable[..., Process], program: Callable[[str], Path],

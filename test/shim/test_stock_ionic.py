@@ -2,8 +2,8 @@
 """DPDK's own net_ionic, in Debian's own dpdk-testpmd, on our Pensando VF.
 
 The same card that Linux's ionic drives in test/uml, here at full speed: every frame is made and
-judged at the far end of the cable, checksums and TCP segments by scapy. Rules are looked at before the
-end: when it closes, net_ionic resets the function and then rings its admin queue once more.
+judged at the far end of the cable, checksums and TCP segments by scapy. Rules are looked at before
+the end: when it closes, net_ionic resets the function and then rings its admin queue once more.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ port_config(struct fake_pds *p)
 	assert_int_equal(dev->ops->bar_write(dev->dev, 0, DEVCMD_DATA, config, 256), 0);
 }
 
-/* Device commands in the order of Linux's ionic: RESET, IDENTIFY 2, LIF_IDENTIFY, INIT, PORT_*, Q_IDENTIFY... */
+/* Device commands in the order of Linux's ionic: RESET, IDENTIFY 2, LIF_IDENTIFY... */
 static void
 ionic_devcmds(struct fake_pds *p)
 {

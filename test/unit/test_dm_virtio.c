@@ -479,7 +479,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_reset_values), T(test_widths), T(test_features), T(test_order),
-		T(test_queue_rules), T(test_vectors), T(test_suspend), T(test_notify_data), T(test_ring_reset),
+		T(test_queue_rules), T(test_vectors), T(test_suspend),
+		T(test_notify_data), T(test_ring_reset),
 		T(test_ring_reset_doorbell), T(test_late_queue),
 		T(test_slow_ring_reset), T(test_stuck_ring_reset), T(test_slow_reset),
 		T(test_doorbell_trapped), T(test_doorbell_shared), T(test_doorbell_mapped),

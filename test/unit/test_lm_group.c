@@ -448,7 +448,6 @@ static void
 test_no_such_target(void **state)
 {
 	struct rig r;
-
 	(void)state;
 	rig_open(&r, 1, F_ALL, false);
 	assert_int_equal(lm_group_go(r.g, LM_STATE_RUNNING_P2P), -EINVAL);
@@ -624,7 +623,6 @@ test_late_member_is_lost_and_found(void **state)
 	rig_close(&r);
 }
 
-/* The thread that never came back uses the group after everybody else let go of it. */
 static void
 test_destroy_with_a_late_member(void **state)
 {

@@ -182,7 +182,7 @@ write_one_page(void *arg)
 }
 
 /*
- * One page goes to and fro, so that its mark meets the sender just when that finds the group clean:
+ * One page goes back and forth, so that its mark meets the sender just when that finds the group clean:
  * a mark that is not found is waited for in vain.
  */
 static void

@@ -83,7 +83,7 @@ static int
 identify(struct pds_port *p)
 {
 	struct lm_pds_core_drv_identity drv = { .drv_type = LM_PDS_DRIVER_DPDK };
-	struct lm_ionic_dev_identity dev;
+	struct lm_ionic_dev_identity dev = { 0 };
 	const struct lm_ionic_dev_identify_cmd cmd = {
 		.opcode = LM_IONIC_CMD_IDENTIFY,
 		.ver = LM_IONIC_IDENTITY_VERSION_1,
@@ -126,7 +126,7 @@ port_init(struct pds_port *p)
 	uint8_t identify_cmd[LM_PDS_DEVCMD_BYTES] = { LM_IONIC_CMD_PORT_IDENTIFY };
 	struct lm_ionic_port_init_cmd init = { .opcode = LM_IONIC_CMD_PORT_INIT };
 	struct lm_ionic_port_config config;
-	struct lm_ionic_port_identity id;
+	struct lm_ionic_port_identity id = { 0 };
 	struct pds_devcmd dc = {
 		.cmd = identify_cmd,
 		.out = &id,
@@ -154,7 +154,7 @@ lif_identify(struct pds_port *p)
 		.type = LM_IONIC_LIF_TYPE_CLASSIC,
 		.ver = LM_IONIC_IDENTITY_VERSION_1,
 	};
-	struct lm_ionic_lif_identity id;
+	struct lm_ionic_lif_identity id = { 0 };
 	const struct pds_devcmd dc = {
 		.cmd = &cmd,
 		.out = &id,
@@ -207,7 +207,7 @@ q_identify(struct pds_port *p, uint8_t type, uint8_t version, struct lm_ionic_q_
 static int
 queue_versions(struct pds_port *p)
 {
-	struct lm_ionic_q_identity rx, tx;
+	struct lm_ionic_q_identity rx = { 0 }, tx = { 0 };
 	int ret;
 
 	ret = q_identify(p, LM_IONIC_QTYPE_RXQ, 2, &rx);

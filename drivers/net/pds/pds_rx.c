@@ -54,7 +54,7 @@ pds_rx_flags_init(struct pds_port *p)
 }
 
 /* What is the same for frames of one and of several buffers. */
-static __rte_always_inline void
+static inline void
 describe(const struct pds_rxq *q, const struct lm_ionic_rxq_comp *c, struct rte_mbuf *m)
 {
 	uint64_t flags = q->flags[c->csum_flags];
@@ -72,7 +72,7 @@ describe(const struct pds_rxq *q, const struct lm_ionic_rxq_comp *c, struct rte_
 }
 
 /* The colour is the last byte that the device writes: the others are there when it is. */
-static __rte_always_inline bool
+static inline bool
 completed(const struct pds_rxq *q)
 {
 	const volatile uint8_t *color = &q->comp[q->tail].pkt_type_color;
@@ -83,7 +83,7 @@ completed(const struct pds_rxq *q)
 	return true;
 }
 
-static __rte_always_inline void
+static inline void
 advance(struct pds_rxq *q)
 {
 	q->tail = (q->tail + 1) & q->mask;
@@ -196,7 +196,7 @@ pds_rx_fill(struct pds_rxq *q)
 		ring(q);
 }
 
-static __rte_always_inline bool
+static inline bool
 is_good(const struct pds_rxq *q, const struct lm_ionic_rxq_comp *c)
 {
 	uint32_t room = q->first_bytes + (uint32_t)c->num_sg_elems * q->more_bytes;
@@ -235,7 +235,7 @@ chain(struct pds_rxq *q, const struct lm_ionic_rxq_comp *c)
 	return first;
 }
 
-static __rte_always_inline uint16_t
+static inline uint16_t
 receive(struct pds_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, bool scattered)
 {
 	struct lm_ionic_rxq_comp c;

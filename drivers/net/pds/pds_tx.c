@@ -96,7 +96,7 @@ clean(struct pds_txq *q)
 		free_any(q, done);
 }
 
-static __rte_always_inline uint64_t
+static inline uint64_t
 command(uint64_t iova, unsigned int opcode, unsigned int flags, unsigned int nb_more)
 {
 	return (uint64_t)flags << LM_IONIC_TXQ_DESC_FLAGS_SHIFT |
@@ -105,7 +105,7 @@ command(uint64_t iova, unsigned int opcode, unsigned int flags, unsigned int nb_
 			iova << LM_IONIC_TXQ_DESC_ADDR_SHIFT;
 }
 
-static __rte_always_inline void
+static inline void
 describe_more(struct pds_txq *q, const struct rte_mbuf *m)
 {
 	struct lm_ionic_txq_sg_elem *sg = &q->sg[q->head * q->sg_stride];
@@ -116,7 +116,7 @@ describe_more(struct pds_txq *q, const struct rte_mbuf *m)
 	}
 }
 
-static __rte_always_inline void
+static inline void
 enqueue(struct pds_txq *q, struct rte_mbuf *m)
 {
 	struct lm_ionic_txq_desc *desc = &q->desc[q->head];
@@ -155,7 +155,7 @@ ring(struct pds_txq *q)
 }
 
 /* @return false: no room now */
-static __rte_always_inline bool
+static inline bool
 hand_over(struct pds_txq *q, struct rte_mbuf *m)
 {
 	const bool cut = (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
