@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Build the fuzz targets with clang and run each from its committed corpus:
 #
-#   devtools/fuzz.sh [BUILD] [SECONDS] [TARGET...]
+#   devtools/fuzz.sh [BUILD] [SECONDS] [TARGET...]        (a TARGET: lm_stream)
 
 set -eu
 
@@ -14,12 +14,11 @@ CACHE=${DPDK_LM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dpdk-lm}
 
 [ -f "$BUILD/build.ninja" ] || CC=clang meson setup "$BUILD" -Dfuzz=true -Dtests=disabled \
 	-Ddpdk_source="${DPDK_SOURCE:-$CACHE/dpdk}" -Db_sanitize=address,undefined -Db_lundef=false
-ninja -C "$BUILD"
-[ $# -gt 0 ] || set -- "$BUILD"/test/fuzz/fuzz_*
-for target in "$@"; do
-	[ -f "$target" ] || continue
-	[ -x "$target" ] || continue
-	name=$(basename "$target" | sed 's/^fuzz_//')
+[ $# -gt 0 ] || set -- test/fuzz/fuzz_*.c
+for source in "$@"; do
+	name=$(basename "$source" .c | sed 's/^fuzz_//')
+	target=$BUILD/test/fuzz/fuzz_$name
+	ninja -C "$BUILD" "test/fuzz/fuzz_$name"
 	seeds=test/fuzz/corpus/$name
 	work=$BUILD/corpus/$name
 	mkdir -p "$work"

@@ -16,7 +16,7 @@ build_pkgs='gcc libc6-dev make meson ninja-build pkg-config python3 python3-pyel
 	libdpdk-dev libjansson-dev libbsd-dev libxxhash-dev libzstd-dev linux-libc-dev'
 demo_pkgs='busybox-static cpio gzip xz-utils zstd kmod python3-matplotlib'
 test_pkgs='dpdk dpdk-dev libcmocka-dev python3-pytest python3-hypothesis python3-scapy valgrind
-	clang libclang-rt-14-dev'
+	clang libclang-rt-14-dev gcovr'
 oracle_pkgs='bison flex bc m4 libc6-dev xz-utils iproute2 ethtool'
 lint_pkgs='git mypy clang-format clang-tidy cppcheck codespell shellcheck'
 

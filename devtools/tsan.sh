@@ -6,8 +6,8 @@ set -eu
 
 BUILD=${1:-build-tsan}
 CACHE=${DPDK_LM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dpdk-lm}
-TESTS='lm_group lm_port lm_quiesce lm_ram lm_ram_cpu lm_ram_mt lm_timeline lm_tracker
-	lm_vhost_log lm_vhost_log_mt'
+TESTS='lm_channel lm_group lm_port lm_quiesce lm_ram lm_ram_cpu lm_ram_mt lm_state
+	lm_stream lm_timeline lm_tracker lm_vhost_log lm_vhost_log_mt'
 
 [ -f "$BUILD/build.ninja" ] || meson setup "$BUILD" -Ddpdk_source="${DPDK_SOURCE:-$CACHE/dpdk}" \
 	-Dtests=enabled -Db_sanitize=thread -Db_lundef=false
@@ -17,6 +17,8 @@ for test in $TESTS; do
 done
 # shellcheck disable=SC2086
 ninja -C "$BUILD" $targets
-export TSAN_OPTIONS=halt_on_error=1:exitcode=66
+# A child of a process with threads starts some of its own.
+TSAN_OPTIONS=halt_on_error=1:exitcode=66:die_after_fork=0
+export TSAN_OPTIONS
 # shellcheck disable=SC2086
 meson test -C "$BUILD" --no-rebuild --print-errorlogs --timeout-multiplier 10 $TESTS

@@ -176,7 +176,7 @@ side_open(struct side *s, const struct load *l, uint8_t *memory)
 			.size_bytes = TOTAL_BYTES };
 	uint64_t share = l->is_ram ? 0 : TOTAL_BYTES / l->nb_conns;
 	unsigned int i, nb = l->is_ram ? 1 : l->nb_conns;
-	char name[8];
+	char name[16];
 
 	memset(s, 0, sizeof(*s));
 	must(lm_group_create(&conf, &s->group) == 0, "group");
