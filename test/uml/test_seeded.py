@@ -51,7 +51,7 @@ def chance(group: str) -> random.Random:
     ("interrupts", "lost-irq", 1, 1),
     ("data", "flip", 1, 500),
     ("multi-queue", "deaf-ctrl", 0, 0),
-    ("features", "offer", 1 << 38, 1 << 38),  # doorbells that tell more than a queue's number
+    ("features", "offer", 1 << 41, 1 << 41),  # an administration queue
 ))
 def test_traffic_sees(boot: Boot, traffic: Make, group: str, fault: str, least: int, most: int
                       ) -> None:
