@@ -164,6 +164,8 @@ bulk_main(void *arg)
 			ret = 0;
 		}
 	} while (ret == 0 && !last);
+	if (ret == -ECONNRESET)
+		lm_session_last_words(s);
 	if (ret != 0)
 		lm_session_closed(s, b->conn, ret);
 	lm_session_thread_end(s);

@@ -117,11 +117,16 @@ peer_is_gone(const struct lm_session *s, uint64_t arg)
 }
 
 int
+lm_session_last_words(struct lm_session *s)
+{
+	return lm_session_wait(s, "word", LAST_WORDS_US, LM_WAIT_FINAL, peer_is_gone, 0);
+}
+
+int
 lm_session_fail_send(struct lm_session *s, int error, const char *what)
 {
-	/* Whatever broke the connections is told by the thread that reads control. */
 	if (error == -EPIPE || error == -ECONNRESET || error == -ECANCELED) {
-		int ret = lm_session_wait(s, what, LAST_WORDS_US, LM_WAIT_FINAL, peer_is_gone, 0);
+		int ret = lm_session_last_words(s);
 
 		if (ret != -ETIMEDOUT)
 			return ret;
@@ -278,13 +283,16 @@ lm_session_abort(struct lm_session *s)
 	const struct iovec iov = { &ab, sizeof(ab) };
 	bool deaf;
 
+	/* Held first: what the thread that reads control says is said, or never. */
+	lm_channel_hold(s->channel, LM_CHANNEL_CONTROL);
 	pthread_mutex_lock(&s->lock);
 	ab.error = (uint32_t)-(s->report.error != 0 ? s->report.error : -ECANCELED);
 	snprintf(ab.text, sizeof(ab.text), "%.500s", s->report.why);
 	deaf = s->peer.deaf;
 	pthread_mutex_unlock(&s->lock);
 	if (!deaf)
-		lm_channel_send(s->channel, LM_CHANNEL_CONTROL, LM_RECORD_ABORT, &iov, 1);
+		lm_channel_send_held(s->channel, LM_CHANNEL_CONTROL, LM_RECORD_ABORT, &iov, 1);
+	lm_channel_release(s->channel, LM_CHANNEL_CONTROL);
 }
 
 void

@@ -185,6 +185,41 @@ lm_session_closed(struct lm_session *s, unsigned int conn, int error)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Under the connection's hold. Once COMMIT is on its way, or here, it would not be true any more. */
+static void
+tell_why(struct lm_session *s, int error)
+{
+	struct lm_record_abort ab = { .error = (uint32_t)-error };
+	const struct iovec iov = { &ab, sizeof(ab) };
+	bool decided;
+
+	pthread_mutex_lock(&s->lock);
+	decided = s->committed || s->peer.commit || s->peer.aborted;
+	snprintf(ab.text, sizeof(ab.text), "%.500s", s->peer.text);
+	pthread_mutex_unlock(&s->lock);
+	if (!decided)
+		lm_channel_send_held(s->channel, LM_CHANNEL_CONTROL, LM_RECORD_ABORT, &iov, 1);
+}
+
+/*
+ * Who is gone hears nothing, but who sends what cannot be understood does: it is told why before
+ * anybody, who now sees the end, breaks the connection; see lm_session_abort().
+ */
+static void
+control_ends(struct lm_session *s, int error)
+{
+	bool bad = error == -EPROTO ||
+		lm_channel_strerror(s->channel, LM_CHANNEL_CONTROL)[0] != '\0';
+
+	if (bad)
+		lm_channel_hold(s->channel, LM_CHANNEL_CONTROL);
+	lm_session_closed(s, LM_CHANNEL_CONTROL, error);
+	if (bad) {
+		tell_why(s, error);
+		lm_channel_release(s->channel, LM_CHANNEL_CONTROL);
+	}
+}
+
 void *
 lm_session_peer_main(void *session)
 {
@@ -198,7 +233,7 @@ lm_session_peer_main(void *session)
 		if (ret == 0)
 			ret = take(s, &rec);
 	} while (ret == 0);
-	lm_session_closed(s, LM_CHANNEL_CONTROL, ret);
+	control_ends(s, ret);
 	/* Whoever is sending is told. */
 	lm_channel_break(s->channel);
 	lm_session_thread_end(s);

@@ -104,7 +104,12 @@ void lm_session_fini(struct lm_session *s);
 int lm_session_fail(struct lm_session *s, int error, const char *fmt, ...);
 /** Likewise, of a group call. */
 int lm_session_fail_group(struct lm_session *s, int error);
-/** Likewise, of a send: why the peer is gone is known a moment later. */
+/**
+ * A connection is gone, and why is told on control, a moment later: fail for that.
+ * @return as lm_session_wait(); -ETIMEDOUT: nothing was told, and nothing has failed
+ */
+int lm_session_last_words(struct lm_session *s);
+/** Likewise, of a send. */
 int lm_session_fail_send(struct lm_session *s, int error, const char *what);
 void lm_session_phase(struct lm_session *s, enum lm_phase phase);
 /** The last phase ends. */

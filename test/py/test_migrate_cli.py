@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import struct
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -118,6 +120,50 @@ def test_refused_before_anything_stops(bench: Bench) -> None:
     report = bench.report("src")
     assert "1 devices at the source and 2 here" in report["error-desc"]
     assert all(p["time"] == 0 for p in report["phases"] if p["phase"] in ("setup", "stop"))
+
+
+STREAM_HDR = struct.Struct("<4sHHQ")
+
+
+def foreign(stream: bytes) -> bytes:
+    """The same stream, as if the next major version had written it."""
+    magic, major, minor, reserved = STREAM_HDR.unpack_from(stream)
+    return STREAM_HDR.pack(magic, major + 1, minor, reserved) + stream[STREAM_HDR.size:]
+
+
+def test_source_of_another_version(bench: Bench) -> None:
+    """It is sent away, hears what it has met, and keeps nobody else from coming in."""
+    golden = (GOLDEN / "stream-1.0.bin").read_bytes()
+    receive, address = bench.receive(bench.model("destination"))
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(10)
+        peer.connect(address.removeprefix("unix:"))
+        peer.sendall(foreign(golden))
+        heard = peer.recv(STREAM_HDR.size, socket.MSG_WAITALL)
+        assert heard == golden[:STREAM_HDR.size]
+        receive.wait_line("a source was sent away: it speaks another version", 10)
+    assert bench.send(bench.model("source"), address).wait(30) == 0
+    assert receive.wait(30) == 0
+    assert bench.report("dst")["check"]["lost"] == 0
+
+
+def test_destination_of_another_version(bench: Bench, tmp_path: Path) -> None:
+    """The source says so, and its devices, which never stopped, can go elsewhere."""
+    golden = foreign((GOLDEN / "stream-1.0.bin").read_bytes())
+    src = bench.model("source")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "foreign"))
+        listener.listen()
+        listener.settimeout(10)
+        send = bench.send(src, f"unix:{tmp_path}/foreign")
+        peer, _ = listener.accept()
+        with peer:
+            peer.sendall(golden)
+            send.wait_line("LM-0001: unix:.*/foreign: it speaks another version", 10)
+            assert send.wait(10) == 1
+    receive, address = bench.receive(bench.model("destination"))
+    assert bench.send(src, address).wait(30) == 0
+    assert receive.wait(30) == 0
 
 
 def test_cancel(bench: Bench) -> None:

@@ -179,6 +179,7 @@ fake_arc(void *dev, enum lm_state from, enum lm_state to)
 		nanosleep(&nap, NULL);
 	check_twin(f, f->full && lives((int)to) && !lives((int)from));
 	pthread_mutex_lock(&f->lock);
+	f->arcs++;
 	if (f->bad_state == (int)to && f->fault == MIG_FAULT_HANG) {
 		while (!f->released)
 			pthread_cond_wait(&f->open, &f->lock);

@@ -50,6 +50,7 @@ struct mig_fake {
 	uint64_t *log;        /* a bit a page; NULL: does not run */
 	uint64_t log_base, log_pages;
 	unsigned int resets;
+	unsigned int arcs;
 	uint64_t reads;
 };
 

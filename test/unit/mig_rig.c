@@ -145,6 +145,8 @@ rig_connect(struct rig *r)
 
 	for (i = 0; i < r->bulk + 1; i++) {
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		if (r->between != NULL)
+			between_put(r->between, i, pair);
 		r->src.fds[i] = pair[0];
 		r->dst.fds[i] = pair[1];
 	}

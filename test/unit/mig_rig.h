@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "lm_session.h"
+#include "mig_between.h"
 #include "mig_fake.h"
 
 #define RIG_DEVS 4u
@@ -29,6 +30,7 @@ struct rig {
 	unsigned int nb;
 	unsigned int bulk;
 	struct rig_side src, dst;
+	struct between *between; /* NULL: nobody is */
 	struct lm_outgoing_conf out_conf;
 	struct lm_incoming_conf in_conf;
 	struct lm_outgoing *out;
