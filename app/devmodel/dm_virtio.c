@@ -385,7 +385,9 @@ dm_virtio_sleep(struct dm_virtio *v)
 		if (!dm_virtio_queue_live(v, i))
 			continue;
 		if (!v->type->queue_waits(v->ctx, i)) {
-			dm_vring_notify_off(&v->queues[i].ring);
+			/* From its first doorbell on, by which we learn how it is rung. */
+			if (v->queues[i].doorbell != DM_VIRTIO_DOORBELL_UNKNOWN)
+				dm_vring_notify_off(&v->queues[i].ring);
 			continue;
 		}
 		if (!dm_vring_notify_on(&v->queues[i].ring))

@@ -448,6 +448,25 @@ test_doorbell_mapped(void **state)
 	munmap(map, bar->areas[0].size_bytes);
 }
 
+/* A queue that needs no doorbell is silenced by its first one, which shows how it is rung. */
+static void
+test_doorbell_learned(void **state)
+{
+	struct fake_net *n = fresh(state, 1, false);
+	const struct lm_vu_region_conf *bar = &n->device.bars[0];
+	uint64_t flags;
+
+	net_start(n, V1);
+	flags = n->net->vio.queues[0].device_iova;
+	dm_virtio_sleep(&n->net->vio);
+	assert_int_equal(get16(&n->f, flags), 0);
+	assert_int_equal(eventfd_write(bar->ioeventfds[0].fd, 1), 0);
+	n->device.ops->io_event(n->device.dev, 0);
+	dm_virtio_sleep(&n->net->vio);
+	assert_int_equal(get16(&n->f, flags), LM_VRING_USED_F_NO_NOTIFY);
+	assert_int_equal(n->net->vio.queues[0].doorbell, DM_VIRTIO_DOORBELL_WAKES);
+}
+
 /* Hostile accesses of every length at every place: nothing to see but rules. */
 static void
 test_any_access(void **state)
@@ -484,7 +503,7 @@ main(void)
 		T(test_ring_reset_doorbell), T(test_late_queue),
 		T(test_slow_ring_reset), T(test_stuck_ring_reset), T(test_slow_reset),
 		T(test_doorbell_trapped), T(test_doorbell_shared), T(test_doorbell_mapped),
-		T(test_any_access),
+		T(test_doorbell_learned), T(test_any_access),
 	};
 
 	return cmocka_run_group_tests_name("dm_virtio", tests, NULL, NULL);
