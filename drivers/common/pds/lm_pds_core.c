@@ -145,6 +145,7 @@ lm_pds_core_recover_locked(struct lm_pds_core *core)
 		}
 		return ret;
 	}
+	core->restarts += ret == -ESTALE || core->fw_down;
 	ret = lm_pds_core_setup_locked(core);
 	if (ret != 0)
 		return ret;
@@ -248,6 +249,8 @@ lm_pds_core_open(struct lm_pci *pci, const struct lm_pds_core_params *params,
 		c->params.devcmd_timeout_ms = DEFAULT_TIMEOUT_MS;
 	if (c->params.adminq_timeout_ms == 0)
 		c->params.adminq_timeout_ms = DEFAULT_TIMEOUT_MS;
+	if (c->params.suspend_timeout_ms == 0)
+		c->params.suspend_timeout_ms = DEFAULT_TIMEOUT_MS;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->data_lock, NULL);
 	ret = lm_pds_find_bars(c);
@@ -309,6 +312,17 @@ lm_pds_core_epoch(struct lm_pds_core *core)
 	epoch = core->epoch;
 	pthread_mutex_unlock(&core->lock);
 	return epoch;
+}
+
+uint32_t
+lm_pds_core_restarts(struct lm_pds_core *core)
+{
+	uint32_t restarts;
+
+	pthread_mutex_lock(&core->lock);
+	restarts = core->restarts;
+	pthread_mutex_unlock(&core->lock);
+	return restarts;
 }
 
 void *

@@ -38,6 +38,7 @@ enum lm_pds_event {
 struct lm_pds_core_params {
 	uint32_t devcmd_timeout_ms; /* 0: 5000, as Linux */
 	uint32_t adminq_timeout_ms; /* 0: 5000 */
+	uint32_t suspend_timeout_ms; /* of a VF that is busy; 0: 5000 */
 	/** May be NULL. Called without locks by whoever calls a function here. */
 	void (*event)(void *ctx, enum lm_pds_event event, uint32_t arg);
 	void *ctx;
@@ -65,6 +66,8 @@ const struct lm_pds_core_dev_identity *lm_pds_core_identity(const struct lm_pds_
 const char *lm_pds_core_fw_version(const struct lm_pds_core *core);
 /** Counts recoveries: who remembers it sees that one happened. */
 uint32_t lm_pds_core_epoch(struct lm_pds_core *core);
+/** Counts recoveries that a firmware's restart made necessary: it has forgotten VFs' levels. */
+uint32_t lm_pds_core_restarts(struct lm_pds_core *core);
 /** The PF's handle, for lm_pci_strerror() and memory. */
 struct lm_pci *lm_pds_core_pci(struct lm_pds_core *core);
 

@@ -119,27 +119,45 @@ lm_pds_ranges_check(const struct lm_pds_range *ranges, unsigned int nb, uint64_t
 	return 0;
 }
 
-/* Room for regions on the device, which is made to be without any. */
 static int
-lm_pds_dirty_probe(struct lm_pds_lm *lm, uint32_t *max)
+lm_pds_dirty_ask(struct lm_pds_lm *lm, struct lm_pds_lm_dirty_status_comp *comp)
 {
 	struct lm_pds_lm_dirty_status_cmd status = { .opcode = LM_PDS_LM_CMD_DIRTY_STATUS };
-	uint8_t disable[4] = { LM_PDS_LM_CMD_DIRTY_DISABLE };
-	struct lm_pds_lm_dirty_status_comp comp;
-	int ret;
+	int ret = lm_pds_lm_send(lm, &status, sizeof(status), comp);
 
-	ret = lm_pds_lm_send(lm, &status, sizeof(status), &comp);
-	if (ret == 0 && comp.num_regions != 0)
-		ret = lm_pds_lm_send(lm, disable, sizeof(disable), &comp);
 	if (ret != 0)
 		return ret;
-	if (comp.max_regions == 0 || (comp.bmp_type_mask &
+	if (comp->max_regions == 0 || (comp->bmp_type_mask &
 			1u << LM_PDS_LM_DIRTY_BMP_TYPE_SEQ_ACK) == 0)
 		return lm_pci_fail(lm->client.core->pci, -ENOTSUP,
 				"%s: VF %u: no SEQ and ACK bitmaps",
 				lm_pci_name(lm->client.core->pci), lm->vf_id);
-	*max = comp.max_regions;
 	return 0;
+}
+
+int
+lm_pds_lm_dirty_limits(struct lm_pds_lm *lm, uint32_t *max_ranges)
+{
+	struct lm_pds_lm_dirty_status_comp comp;
+	int ret = lm_pds_dirty_ask(lm, &comp);
+
+	*max_ranges = ret == 0 ? comp.max_regions : 0;
+	return ret;
+}
+
+/* Room for regions on the device, which is made to be without any. */
+static int
+lm_pds_dirty_probe(struct lm_pds_lm *lm, uint32_t *max)
+{
+	uint8_t disable[4] = { LM_PDS_LM_CMD_DIRTY_DISABLE };
+	struct lm_pds_lm_dirty_status_comp comp;
+	int ret;
+
+	ret = lm_pds_dirty_ask(lm, &comp);
+	if (ret == 0 && comp.num_regions != 0)
+		ret = lm_pds_lm_send(lm, disable, sizeof(disable), NULL);
+	*max = ret == 0 ? comp.max_regions : 0;
+	return ret;
 }
 
 /* Send the table, take what the device made of it. */

@@ -8,21 +8,57 @@
 
 #include <xxhash.h>
 
+#include "lm_clock.h"
 #include "lm_pds_lm_priv.h"
 #include "lm_pds_priv.h"
 
 #define STATE_MAGIC UINT64_C(0x4d4c5344502d4d4c) /* "LM-PDSLM" */
 #define STATE_VERSION 1
-#define SUSPEND_TIMEOUT_MS 5000u
+
+static void
+lm_pds_lm_cost_add(struct lm_pds_lm *lm, uint8_t opcode, uint64_t ns, int ret)
+{
+	struct lm_pds_lm_cost *c = lm->costs;
+
+	pthread_mutex_lock(&lm->cost_lock);
+	while (c < lm->costs + lm->nb_costs && c->opcode != opcode)
+		c++;
+	if (c == lm->costs + lm->nb_costs && lm->nb_costs < LM_PDS_LM_NB_COSTS)
+		lm->nb_costs++;
+	if (c < lm->costs + lm->nb_costs) {
+		c->opcode = opcode;
+		c->count++;
+		c->errors += ret != 0;
+		c->total_ns += ns;
+		c->max_ns = ns > c->max_ns ? ns : c->max_ns;
+	}
+	pthread_mutex_unlock(&lm->cost_lock);
+}
+
+unsigned int
+lm_pds_lm_costs(struct lm_pds_lm *lm, struct lm_pds_lm_cost costs[LM_PDS_LM_NB_COSTS])
+{
+	unsigned int nb;
+
+	pthread_mutex_lock(&lm->cost_lock);
+	nb = lm->nb_costs;
+	memcpy(costs, lm->costs, nb * sizeof(costs[0]));
+	pthread_mutex_unlock(&lm->cost_lock);
+	return nb;
+}
 
 int
 lm_pds_lm_send(struct lm_pds_lm *lm, const void *cmd, uint32_t cmd_bytes, void *comp)
 {
 	uint8_t full[LM_PDS_CLIENT_CMD_BYTES] = { 0 };
+	uint64_t begin_ns = lm_clock_ns();
+	int ret;
 
 	memcpy(full, cmd, cmd_bytes);
 	memcpy(full + offsetof(struct lm_pds_lm_cmd, vf_id), &lm->vf_id, sizeof(lm->vf_id));
-	return lm_pds_client_cmd(&lm->client, full, comp);
+	ret = lm_pds_client_cmd(&lm->client, full, comp);
+	lm_pds_lm_cost_add(lm, full[0], lm_clock_ns() - begin_ns, ret);
+	return ret;
 }
 
 int
@@ -36,9 +72,11 @@ lm_pds_lm_open(struct lm_pds_core *core, uint16_t vf_id, const char *client_name
 		return -ENOMEM;
 	l->vf_id = vf_id;
 	pthread_mutex_init(&l->dirty_lock, NULL);
+	pthread_mutex_init(&l->cost_lock, NULL);
 	ret = lm_pds_client_open(core, client_name, &l->client);
 	if (ret != 0) {
 		pthread_mutex_destroy(&l->dirty_lock);
+		pthread_mutex_destroy(&l->cost_lock);
 		free(l);
 		return ret;
 	}
@@ -54,6 +92,7 @@ lm_pds_lm_close(struct lm_pds_lm *lm)
 	lm_pds_lm_dirty_stop(lm);
 	lm_pds_client_close(&lm->client);
 	pthread_mutex_destroy(&lm->dirty_lock);
+	pthread_mutex_destroy(&lm->cost_lock);
 	free(lm);
 }
 
@@ -67,24 +106,37 @@ lm_pds_lm_host_status(struct lm_pds_lm *lm, bool in_progress)
 }
 
 int
-lm_pds_lm_suspend(struct lm_pds_lm *lm, uint8_t type)
+lm_pds_lm_suspend_begin(struct lm_pds_lm *lm, uint8_t type)
 {
 	struct lm_pds_lm_suspend_cmd cmd = { .opcode = LM_PDS_LM_CMD_SUSPEND, .type = type };
+
+	return lm_pds_lm_send(lm, &cmd, sizeof(cmd), NULL);
+}
+
+int
+lm_pds_lm_suspend_wait(struct lm_pds_lm *lm, uint8_t type)
+{
+	struct lm_pds_lm_suspend_cmd cmd = { .opcode = LM_PDS_LM_CMD_SUSPEND_STATUS, .type = type };
+	const struct lm_pds_core *core = lm->client.core;
 	struct lm_pds_wait wait;
 	int ret;
 
-	ret = lm_pds_lm_send(lm, &cmd, sizeof(cmd), NULL);
-	if (ret != 0)
-		return ret;
-	lm_pds_wait_start(&wait, SUSPEND_TIMEOUT_MS);
+	lm_pds_wait_start(&wait, core->params.suspend_timeout_ms);
 	do {
-		cmd.opcode = LM_PDS_LM_CMD_SUSPEND_STATUS;
 		ret = lm_pds_lm_send(lm, &cmd, sizeof(cmd), NULL);
 		if (ret != -EAGAIN)
 			return ret;
 	} while (lm_pds_wait_turn(&wait));
-	return lm_pci_fail(lm->client.core->pci, -ETIMEDOUT, "%s: VF %u: not suspended in %u ms",
-			lm_pci_name(lm->client.core->pci), lm->vf_id, SUSPEND_TIMEOUT_MS);
+	return lm_pci_fail(core->pci, -ETIMEDOUT, "%s: VF %u: not suspended in %u ms",
+			lm_pci_name(core->pci), lm->vf_id, core->params.suspend_timeout_ms);
+}
+
+int
+lm_pds_lm_suspend(struct lm_pds_lm *lm, uint8_t type)
+{
+	int ret = lm_pds_lm_suspend_begin(lm, type);
+
+	return ret == 0 ? lm_pds_lm_suspend_wait(lm, type) : ret;
 }
 
 int
@@ -95,8 +147,8 @@ lm_pds_lm_resume(struct lm_pds_lm *lm, uint8_t type)
 	return lm_pds_lm_send(lm, &cmd, sizeof(cmd), NULL);
 }
 
-static int
-lm_pds_lm_size(struct lm_pds_lm *lm, uint32_t *bytes)
+int
+lm_pds_lm_state_bytes(struct lm_pds_lm *lm, uint32_t *bytes)
 {
 	struct lm_pds_lm_state_size_comp comp;
 	uint8_t cmd[4] = { LM_PDS_LM_CMD_STATE_SIZE };
@@ -139,7 +191,7 @@ lm_pds_lm_save(struct lm_pds_lm *lm, void *buf, uint32_t *len_bytes)
 	uint64_t iova;
 	int ret;
 
-	ret = lm_pds_lm_size(lm, &hdr.blob_bytes);
+	ret = lm_pds_lm_state_bytes(lm, &hdr.blob_bytes);
 	if (ret != 0)
 		return ret;
 	data = lm_pds_core_lock_data(core, &iova);

@@ -29,10 +29,16 @@ void lm_pds_lm_close(struct lm_pds_lm *lm);
 /** A hint for the firmware that a migration goes on. */
 int lm_pds_lm_host_status(struct lm_pds_lm *lm, bool in_progress);
 /**
- * Enter a level and wait until the device is there, 5 s at most.
+ * Begin to enter a level. After a refusal nothing has happened.
  * @param type LM_PDS_LM_SUSPEND_RESUME_TYPE_P2P, then _FULL
+ */
+int lm_pds_lm_suspend_begin(struct lm_pds_lm *lm, uint8_t type);
+/**
+ * Wait until the device is there, as long as the core's suspend_timeout_ms.
  * @return also -ETIMEDOUT: the device stayed busy
  */
+int lm_pds_lm_suspend_wait(struct lm_pds_lm *lm, uint8_t type);
+/** Both. */
 int lm_pds_lm_suspend(struct lm_pds_lm *lm, uint8_t type);
 /** Leave a level: P2P leaves the full one, FULL all. */
 int lm_pds_lm_resume(struct lm_pds_lm *lm, uint8_t type);
@@ -49,6 +55,8 @@ struct lm_pds_state_hdr {
 };
 #define LM_PDS_STATE_MAX_BYTES (sizeof(struct lm_pds_state_hdr) + LM_PDS_LM_DEVICE_STATE_LENGTH)
 
+/** Bytes of the device's state. @return also -EFBIG, -ENODATA as lm_pds_lm_save() */
+int lm_pds_lm_state_bytes(struct lm_pds_lm *lm, uint32_t *bytes);
 /**
  * Save, at the full level.
  *
@@ -64,6 +72,8 @@ int lm_pds_lm_save(struct lm_pds_lm *lm, void *buf, uint32_t *len_bytes);
  */
 int lm_pds_lm_restore(struct lm_pds_lm *lm, const void *buf, uint32_t len_bytes);
 
+/** Whether the device tracks as we know it, and how many ranges. @return also -ENOTSUP */
+int lm_pds_lm_dirty_limits(struct lm_pds_lm *lm, uint32_t *max_ranges);
 /**
  * Track the VF's writes. Ranges may touch or overlap once they are rounded to pages; those that are
  * more than the device takes are joined where the gaps are smallest. Tracking that runs already,
@@ -97,5 +107,17 @@ int lm_pds_lm_dirty_stop(struct lm_pds_lm *lm);
  * lm_pds_lm_dirty_report()
  */
 int lm_pds_lm_after_reset(struct lm_pds_lm *lm);
+
+/** What commands have cost; each is one round trip to the PF's firmware. */
+struct lm_pds_lm_cost {
+	uint8_t opcode; /* LM_PDS_LM_CMD_* */
+	uint64_t count;
+	uint64_t errors; /* of them, refused or lost */
+	uint64_t total_ns;
+	uint64_t max_ns;
+};
+#define LM_PDS_LM_NB_COSTS 12u
+/** Commands since lm_pds_lm_open(), by opcode; those never sent are left out. @return number */
+unsigned int lm_pds_lm_costs(struct lm_pds_lm *lm, struct lm_pds_lm_cost costs[LM_PDS_LM_NB_COSTS]);
 
 #endif /* LM_PDS_LM_H */

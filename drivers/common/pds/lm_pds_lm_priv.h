@@ -27,6 +27,10 @@ struct lm_pds_lm {
 	uint32_t nb_regions;
 	uint8_t page_lg2;
 	struct lm_pds_region *regions; /* ascending */
+
+	pthread_mutex_t cost_lock;
+	struct lm_pds_lm_cost costs[LM_PDS_LM_NB_COSTS]; /* as commands came first */
+	unsigned int nb_costs;
 };
 
 /** Fill in the VF and send. cmd begins as struct lm_pds_lm_cmd does. */

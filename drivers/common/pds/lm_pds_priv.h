@@ -42,6 +42,7 @@ struct lm_pds_core {
 	uint64_t doorbell;         /* offset in its BAR */
 	uint64_t doorbell_qid;
 	uint32_t epoch;
+	uint32_t restarts;         /* of them, those of a firmware that was started anew */
 	uint32_t heartbeat;
 	uint64_t heartbeat_us;     /* when it was seen to change */
 	uint32_t nb_events;        /* to be told when the lock is free */
