@@ -127,6 +127,8 @@ device_open(struct mig_side *s, unsigned int i)
 			"it offers no migration" : lm_pci_strerror(s->mig[i]));
 		return ret;
 	}
+	if (s->mig[i] != s->pci[i])
+		lm_vfio_function(s->vfio[i], s->pci[i]);
 	member.provider = lm_vfio_provider(s->vfio[i]);
 	ret = lm_group_add(s->group, &member);
 	if (ret < 0) {

@@ -12,14 +12,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "exerciser_if.h"
-#include "lm_exerciser_pf.h"
 #include "lm_pci.h"
 #include "lm_pci_kernel.h"
 #include "lm_provider.h"
 #include "lm_vu_server.h"
 #include "mig.h"
+#include "pf_kind.h"
 #include "test_lm.h"
 
 #define CONFIG_REGION 7u
@@ -176,7 +176,22 @@ vf_log_report(void *ctx, uint64_t iova, uint64_t len, uint64_t page_size, uint64
 	return vf->provider.ops->dirty_report(vf->provider.dev, iova, len, page_size, bitmap);
 }
 
+/* Nobody reads the log any more, and half a state is worth nothing without who sent it. */
+static void
+vf_left(void *ctx, const char *why)
+{
+	uint32_t state = LM_STATE_ERROR;
+	struct vf *vf = ctx;
+
+	(void)why;
+	if (vf->caps.dirty.present)
+		(void)vf->provider.ops->dirty_stop(vf->provider.dev);
+	if (vf_state_get(vf, &state) == 0 && state == LM_STATE_RESUMING)
+		(void)vf_reset(vf);
+}
+
 static const struct lm_vu_server_ops vf_ops = {
+	.disconnected = vf_left,
 	.region_read = vf_region_read,
 	.region_write = vf_region_write,
 	.reset = vf_reset,
@@ -206,10 +221,10 @@ vf_main(void *arg)
 }
 
 static int
-vf_serve(struct vf *vf)
+vf_serve(struct vf *vf, uint16_t vendor, uint16_t device)
 {
 	struct lm_vu_server_conf conf = { .path = vf->path, .ops = &vf_ops, .ctx = vf };
-	const uint16_t ids[2] = { LM_EX_VENDOR, LM_EX_DEVICE_VF };
+	const uint16_t ids[2] = { vendor, device };
 	int ret;
 
 	memcpy(vf->config, ids, sizeof(ids));
@@ -248,56 +263,101 @@ pf_usage(FILE *out)
 		"Usage: dpdk-test-lm pf --device socket=PATH|BDF --vf PATH [--vf PATH]...\n\n"
 		"Own a PF, and serve the migration of its VFs on vfio-user sockets, in their\n"
 		"order, until SIGTERM or SIGINT. Prints \"ready PATH\" for each. Who uses a VF names its\n"
-		"socket: send --device socket=VF,migration=PATH. PFs known here: of exercisers.\n");
+		"socket: send --device socket=VF,migration=PATH. At the end, what commands to the PF\n"
+		"have cost. PFs known here: ");
+	pf_kind_list(out);
+	fprintf(out, ".\n");
+}
+
+struct pf {
+	const char *device; /* as given */
+	struct lm_pci *pci;
+	const struct pf_kind *kind;
+	void *pf;
+};
+
+static int
+pf_open(struct pf *pf)
+{
+	const struct lm_pci_params params = { .name = "pf" };
+	uint16_t ids[2];
+	int ret;
+
+	ret = strncmp(pf->device, "socket=", 7) == 0 ?
+		lm_pci_open_vfio_user(pf->device + 7, &params, &pf->pci) :
+		lm_pci_open_kernel(pf->device, &params, NULL, &pf->pci);
+	if (ret == 0)
+		ret = lm_pci_config_read(pf->pci, 0, ids, sizeof(ids));
+	if (ret != 0) {
+		test_lm_error("%s: %s", pf->device, lm_pci_strerror(NULL));
+		return ret;
+	}
+	pf->kind = pf_kind_find(ids[0], ids[1]);
+	if (pf->kind == NULL) {
+		test_lm_error("%s: %04x:%04x is no PF that is known here", pf->device, ids[0],
+			ids[1]);
+		return -ENODEV;
+	}
+	ret = pf->kind->open(pf->pci, &pf->pf);
+	if (ret != 0)
+		test_lm_error("%s: %s", pf->device, lm_pci_strerror(pf->pci));
+	return ret;
 }
 
 static int
-pf_open(const char *device, struct lm_pci **pci)
+pf_serve(struct pf *pf, struct vf *vfs, unsigned int nb)
 {
-	const struct lm_pci_params params = { .name = "pf" };
-	int ret;
+	unsigned int i;
+	int ret = 0;
 
-	ret = strncmp(device, "socket=", 7) == 0 ?
-		lm_pci_open_vfio_user(device + 7, &params, pci) :
-		lm_pci_open_kernel(device, &params, NULL, pci);
-	if (ret != 0)
-		test_lm_error("%s: %s", device, lm_pci_strerror(NULL));
+	for (i = 0; i < nb && ret == 0; i++) {
+		ret = pf->kind->vf(pf->pf, i, &vfs[i].provider);
+		if (ret == -ENOENT)
+			test_lm_error("%s has %u VFs, not %u", pf->device,
+				pf->kind->nb_vfs(pf->pf), nb);
+		else if (ret != 0)
+			test_lm_error("%s: %s", pf->device, lm_pci_strerror(pf->pci));
+		else
+			ret = vf_serve(&vfs[i], pf->kind->vendor, pf->kind->vf_device(pf->pf));
+	}
 	return ret;
+}
+
+static void
+pf_wait(struct pf *pf)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	while (sigtimedwait(&set, NULL, &second) < 0)
+		if (pf->kind->look != NULL)
+			pf->kind->look(pf->pf);
 }
 
 static int
 pf_run(const char *device, struct vf *vfs, unsigned int nb)
 {
-	struct lm_pci *pci = NULL;
-	struct lm_ex_pf *pf = NULL;
-	sigset_t set;
+	struct pf pf = { .device = device };
 	unsigned int i;
-	int sig, ret;
+	int ret;
 
 	mig_signals_block();
-	ret = pf_open(device, &pci);
-	if (ret != 0)
-		return ret;
-	ret = lm_ex_pf_open(pci, NULL, &pf);
-	if (ret != 0)
-		test_lm_error("%s: %s", device, lm_pci_strerror(pci));
-	for (i = 0; i < nb && ret == 0; i++) {
-		ret = lm_ex_pf_vf(pf, i, &vfs[i].provider);
-		if (ret != 0)
-			test_lm_error("%s has %u VFs, not %u", device, lm_ex_pf_nb_vfs(pf), nb);
-		else
-			ret = vf_serve(&vfs[i]);
-	}
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	ret = pf_open(&pf);
 	if (ret == 0)
-		sigwait(&set, &sig);
+		ret = pf_serve(&pf, vfs, nb);
+	if (ret == 0)
+		pf_wait(&pf);
 	ending = true;
 	for (i = 0; i < nb; i++)
 		vf_end(&vfs[i]);
-	lm_ex_pf_close(pf);
-	lm_pci_close(pci);
+	for (i = 0; i < nb && pf.pf != NULL && pf.kind->costs != NULL; i++)
+		pf.kind->costs(pf.pf, i, vfs[i].path, stdout);
+	if (pf.pf != NULL)
+		pf.kind->close(pf.pf);
+	lm_pci_close(pf.pci);
 	return ret;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-#ifndef LM_LE_H
-#define LM_LE_H
+#ifndef LM_COMMON_LE_H
+#define LM_COMMON_LE_H
 
 /**
  * @file
  * Little-endian wire types. We support little-endian hosts only (x86-64, arm64), so that fields
- * are used as they are; the type says what is on the wire.
+ * are used as they are; the type says what is on the wire. lib/migration installs a header of this
+ * name too, so this one is included by its place.
  */
 
 #include <stdint.h>
@@ -76,4 +77,4 @@ lm_le64_set(struct lm_le64_packed *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-#endif /* LM_LE_H */
+#endif /* LM_COMMON_LE_H */

@@ -14,6 +14,7 @@
 
 struct lm_vfio {
 	struct lm_pci *pci;
+	struct lm_pci *function; /* NULL: pci is it */
 	struct lm_pci_mig_caps mig;
 	enum lm_state at; /* as last seen; only decides which sizes are asked for */
 	atomic_bool logs;
@@ -105,8 +106,12 @@ vfio_reset(void *dev)
 {
 	struct lm_vfio *v = dev;
 	enum lm_state at;
-	int ret;
+	int ret = 0;
 
+	if (v->function != NULL)
+		ret = lm_pci_reset(v->function);
+	if (ret != 0 && ret != -ENOTSUP)
+		return ret;
 	ret = lm_pci_reset(v->pci);
 	if (ret == -EINVAL && run(v) == 0)
 		ret = lm_pci_reset(v->pci);
@@ -289,6 +294,12 @@ lm_vfio_close(struct lm_vfio *v)
 	if (atomic_load(&v->logs))
 		lm_pci_log_stop(v->pci);
 	free(v);
+}
+
+void
+lm_vfio_function(struct lm_vfio *v, struct lm_pci *function)
+{
+	v->function = function;
 }
 
 struct lm_provider

@@ -34,6 +34,12 @@ int lm_vfio_open(struct lm_pci *pci, struct lm_vfio **dev);
 void lm_vfio_close(struct lm_vfio *dev);
 /** For lm_group_add() and lm_tracker_add_provider(); valid until lm_vfio_close(). */
 struct lm_provider lm_vfio_provider(struct lm_vfio *dev);
+/**
+ * The function itself, where pci of lm_vfio_open() only serves its migration for it (dpdk-test-lm
+ * pf): a reset goes to it first, because a PF cannot always reset its VFs. Before the provider is
+ * used; stays the caller's, open until lm_vfio_close().
+ */
+void lm_vfio_function(struct lm_vfio *dev, struct lm_pci *function);
 
 /**
  * The dirty bits of the function's IOMMU as a source (lm_pci_iommu.h): what all devices of its

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lm_le.h"
+#include "../lm_le.h"
 
 /* PCI identity: pds_core_if.h; the Ethernet VF is an SR-IOV VF of the core PF. */
 #define LM_PCI_VENDOR_ID_PENSANDO 0x1dd8

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lm_le.h"
+#include "../lm_le.h"
 
 /* 5.1.3: feature bits, as bit numbers. */
 #define LM_VIRTIO_NET_F_CSUM 0

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lm_le.h"
+#include "../lm_le.h"
 
 /* 4.1.2: PCI device discovery. A transitional device has its virtio id as subsystem id. */
 #define LM_VIRTIO_PCI_VENDOR_ID 0x1af4

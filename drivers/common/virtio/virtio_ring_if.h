@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lm_le.h"
+#include "../lm_le.h"
 
 #define LM_VRING_MAX_SIZE 32768u
 #define LM_VRING_DESC_ALIGN 16u /* packed ring too */
