@@ -149,9 +149,9 @@ class Ring:
     def offer(self, head: int) -> None:
         self.out.append(head)
         at = self.base + 0x2000
-        struct.pack_into("<H", self.nic.ram, at + 4 + 2 * (self.avail % self.size), head)
+        self.nic.put16(at + 4 + 2 * (self.avail % self.size), head)
         self.avail = (self.avail + 1) & 0xffff
-        struct.pack_into("<H", self.nic.ram, at + 2, self.avail)
+        self.nic.put16(at + 2, self.avail)
 
     def code(self, nth: int) -> int:
         """How the model reports the nth chain (split) or descriptor (packed)."""
@@ -159,9 +159,9 @@ class Ring:
 
     def wants_kick(self) -> bool:
         if self.nic.has(F_EVENT_IDX):
-            event = struct.unpack_from("<H", self.nic.ram, self.base + 0x3000 + 4 + 8 * self.size)
-            return event[0] == (self.avail - 1) & 0xffff
-        return not struct.unpack_from("<H", self.nic.ram, self.base + 0x3000)[0] & 1
+            event = self.nic.get16(self.base + 0x3000 + 4 + 8 * self.size)
+            return event == (self.avail - 1) & 0xffff
+        return not self.nic.get16(self.base + 0x3000) & 1
 
     def take(self) -> tuple[int, int] | None:
         """Next used chain: id, length."""
@@ -171,14 +171,14 @@ class Ring:
 
     def look(self) -> None:
         at = self.base + 0x3000
-        if struct.unpack_from("<H", self.nic.ram, at + 2)[0] == self.used:
+        if self.nic.get16(at + 2) == self.used:
             return
         head, length = struct.unpack_from(
             "<II", self.nic.ram, at + 4 + 8 * (self.used % self.size))
         self.done(head, length)
         self.used = (self.used + len(self.batch)) & 0xffff
         if self.nic.has(F_EVENT_IDX):
-            struct.pack_into("<H", self.nic.ram, self.base + 0x2000 + 4 + 2 * self.size, self.used)
+            self.nic.put16(self.base + 0x2000 + 4 + 2 * self.size, self.used)
 
     def done(self, head: int, length: int) -> None:
         """With IN_ORDER an element stands for all chains up to its own."""
@@ -216,12 +216,12 @@ class PackedRing(Ring):
             at = self.base + 16 * ((self.avail + i) % self.size)
             struct.pack_into("<QIH", self.nic.ram, at, addr, length, head)
             mark = 0x80 if self.code(self.avail + i) & 0x8000 else 0x8000
-            struct.pack_into("<H", self.nic.ram, at + 14, flags | mark)
+            self.nic.put16(at + 14, flags | mark)
         self.slots[head] = self.last = len(chain)
         self.avail += len(chain)
 
     def wants_kick(self) -> bool:
-        off_wrap, flags = struct.unpack_from("<HH", self.nic.ram, self.base + 0x3000)
+        off_wrap, flags = (self.nic.get16(self.base + 0x3000 + i) for i in (0, 2))
         assert flags <= (2 if self.nic.has(F_EVENT_IDX) else 1)
         if flags < 2:
             return bool(flags == 0)
@@ -229,13 +229,16 @@ class PackedRing(Ring):
 
     def look(self) -> None:
         at = self.base + 16 * (self.used % self.size)
-        length, head, flags = struct.unpack_from("<IHH", self.nic.ram, at + 8)
+        # The flags first: they say whether the rest is there.
+        flags = self.nic.get16(at + 14)
         if flags & 0x8080 != (0x8080 if self.code(self.used) & 0x8000 else 0):
             return
+        length, head = struct.unpack_from("<IH", self.nic.ram, at + 8)
         self.done(head, length if flags & 2 else 0)
         self.used += sum(self.slots.pop(one) for one, _ in self.batch)
         if self.nic.has(F_EVENT_IDX):
-            struct.pack_into("<HH", self.nic.ram, self.base + 0x2000, self.code(self.used), 2)
+            self.nic.put16(self.base + 0x2000, self.code(self.used))
+            self.nic.put16(self.base + 0x2002, 2)
 
 
 class Nic:
@@ -248,11 +251,12 @@ class Nic:
         self.memfd = os.memfd_create("guest")
         os.ftruncate(self.memfd, RAM_BYTES)
         self.ram = mmap.mmap(self.memfd, RAM_BYTES)
+        self.words = memoryview(self.ram).cast("H")
         self.vfu.dma_map(self.memfd, 0, RAM_IOVA, RAM_BYTES)
         self.caps = self._virtio_caps()
         self.vectors: list[int] = []
         self.rings: list[Ring] = []
-        self.mapped: mmap.mmap | None = None
+        self.mapped: memoryview | None = None
         self._doorbells()
         self.vfu.write(CONFIG, 4, 2, 0x6)  # memory, bus master
 
@@ -261,6 +265,17 @@ class Nic:
         for fd in [*self.vectors, self.memfd]:
             os.close(fd)
         self.vectors = []
+
+    def put16(self, at: int, value: int) -> None:
+        """
+        What the device looks at meanwhile, in one store: struct.pack_into() writes zeros first and
+        then byte by byte, and an index is 0 for a moment.
+        """
+        self.words[at // 2] = value
+
+    def get16(self, at: int) -> int:
+        """In one load."""
+        return self.words[at // 2]
 
     def has(self, bit: int) -> bool:
         return bool(self.features >> bit & 1)
@@ -289,7 +304,7 @@ class Nic:
         if self.doorbell == "mapped":
             _, _, areas, fd = self.vfu.region_info(bar)
             assert any(a <= offset and a + s >= offset + length for a, s in areas)
-            self.mapped = mmap.mmap(fd, length, offset=offset)
+            self.mapped = memoryview(mmap.mmap(fd, length, offset=offset))
         elif self.doorbell == "eventfd":
             self.eventfds = self.vfu.io_fds(bar)
 
@@ -302,7 +317,7 @@ class Nic:
         if size == 4:
             value |= ring.code(ring.avail) << 16
         if self.mapped is not None:
-            struct.pack_into("<I" if size == 4 else "<H", self.mapped, place, value)
+            self.mapped.cast("I" if size == 4 else "H")[place // size] = value
         elif self.doorbell == "eventfd":
             os.eventfd_write(self.eventfds[offset + place], 1)
         else:
