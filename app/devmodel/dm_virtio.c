@@ -188,6 +188,10 @@ dm_virtio_status_check(struct dm_virtio *v, uint8_t status)
 static void
 dm_virtio_suspend(struct dm_virtio *v)
 {
+	uint16_t i;
+
+	for (i = 0; i < v->num_queues; i++)
+		dm_virtio_doorbell_drain(v, i);
 	v->suspending = false;
 	v->status |= LM_VIRTIO_STATUS_SUSPEND;
 	v->status &= (uint8_t)~LM_VIRTIO_STATUS_DRIVER_OK;

@@ -144,7 +144,7 @@ void dm_virtio_doorbell_write(struct dm_virtio *v, uint64_t offset, const void *
 void dm_virtio_io_event(struct dm_virtio *v, uint32_t index);
 /** Look at the mapped pages. */
 void dm_virtio_doorbell_poll(struct dm_virtio *v);
-/** Take what was rung before a reset: it is older than the reset, though it arrives later. */
+/** Take what was rung before a reset or a suspension: it is older, though it arrives later. */
 void dm_virtio_doorbell_drain(struct dm_virtio *v, uint16_t index);
 
 /** Finish resets whose time has come. */

@@ -226,6 +226,34 @@ test_suspend(void **state)
 	assert_int_equal(n->f.rules.total, 3);
 }
 
+/* A doorbell that is older than the suspension breaks no rule, and wakes nobody in it. */
+static void
+test_suspend_doorbell(void **state)
+{
+	struct fake_net *n = fresh(state, 1, false);
+	int fd = n->device.bars[0].ioeventfds[1].fd;
+	uint32_t i;
+
+	net_start(n, V1 | SUSPEND);
+	for (i = 0; i < 2; i++) {
+		n->f.faults.slow_suspend_us = i * 1500;
+		assert_int_equal(eventfd_write(fd, 1), 0);
+		wr(n, R_STATUS, 1, 0x1f);
+		n->f.now_ns += 2000000;
+		assert_int_equal(rd(n, R_STATUS, 1), 0x1b);
+		n->device.ops->io_event(n->device.dev, 1);
+		assert_int_equal(n->net->vio.queues[1].kicks, i + 1);
+		assert_int_equal(n->f.rules.total, 0);
+		wr(n, R_STATUS, 1, 0xf);
+	}
+	wr(n, R_STATUS, 1, 0x1f);
+	n->f.now_ns += 2000000;
+	assert_int_equal(rd(n, R_STATUS, 1), 0x1b);
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	n->device.ops->io_event(n->device.dev, 1);
+	assert_int_equal(broken(n, DM_RULE_NOTIFY_EARLY), 1);
+}
+
 /* 4.1.5.2: what a doorbell gets, with each combination of the two features. */
 static void
 test_notify_data(void **state)
@@ -499,7 +527,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_reset_values), T(test_widths), T(test_features), T(test_order),
 		T(test_queue_rules), T(test_vectors), T(test_suspend),
-		T(test_notify_data), T(test_ring_reset),
+		T(test_suspend_doorbell), T(test_notify_data), T(test_ring_reset),
 		T(test_ring_reset_doorbell), T(test_late_queue),
 		T(test_slow_ring_reset), T(test_stuck_ring_reset), T(test_slow_reset),
 		T(test_doorbell_trapped), T(test_doorbell_shared), T(test_doorbell_mapped),
