@@ -36,7 +36,7 @@ dm_args_usage(const char *program)
 		"  --fault SPEC          slow-reset=US, slow-ring-reset=US, slow-suspend=US,\n"
 		"                        no-ring-reset,\n"
 		"                        stuck-ring-reset, no-function-reset, lost-irq=N,\n"
-		"                        die-at=FRAMES, overrun,\n"
+		"                        die-at=FRAMES, overrun, disorder=CHAINS,\n"
 		"                        early-write=BUFFERS, short-used=N, flip=N, offer=BITS,\n"
 		"                        deaf-ctrl, deaf-reset, lost-config-irq, or one of the\n"
 		"                        device; repeatable\n"

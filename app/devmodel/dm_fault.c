@@ -29,6 +29,7 @@ static const struct {
 	{ "overrun", offsetof(struct dm_faults, overrun), false },
 	{ "early-write", offsetof(struct dm_faults, early_write), true },
 	{ "no-function-reset", offsetof(struct dm_faults, no_function_reset), false },
+	{ "disorder", offsetof(struct dm_faults, disorder), true },
 	{ "stuck-ring-reset", offsetof(struct dm_faults, stuck_ring_reset), false },
 };
 

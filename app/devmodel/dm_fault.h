@@ -30,6 +30,7 @@ struct dm_faults {
 	/* Not faults but a card's good right (VIRTIO 1.3, 2.7.8.2), for drivers that log writes: */
 	uint64_t overrun;            /* fill a receive chain to its end; used.len stays exact */
 	uint64_t early_write;        /* before a queue stops, write to so many buffers unused */
+	uint64_t disorder;           /* keep up to so many chains a queue, use any of them */
 
 	uint64_t used_chains, flipped_frames; /* counted for short_used_nth and flip_nth */
 	uint64_t irqs;               /* counted for lost_irq_nth */

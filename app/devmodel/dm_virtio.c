@@ -181,9 +181,26 @@ dm_virtio_status_check(struct dm_virtio *v, uint8_t status)
 				status);
 }
 
+/* What a device out of order keeps, it keeps for this long. */
+#define DM_VIRTIO_KEEP_NS 5000000u
+
+static void
+dm_virtio_use_kept(struct dm_virtio *v)
+{
+	uint16_t i;
+
+	for (i = 0; i < v->num_queues; i++) {
+		if (!dm_virtio_queue_live(v, i) || v->queues[i].ring.nb_kept == 0)
+			continue;
+		dm_vring_push_kept(&v->queues[i].ring);
+		dm_virtio_queue_publish(v, i);
+	}
+}
+
 /*
- * SUSPEND, after 1.3: all that was taken is used and shown already when the driver's write arrives,
- * as queues are worked on between its accesses. The rings stay where they are.
+ * SUSPEND, after 1.3: all that was taken is used and shown when the driver sees it. Queues are
+ * worked on between its accesses, so only what is kept is left to do. The rings stay where they
+ * are.
  */
 static void
 dm_virtio_suspend(struct dm_virtio *v)
@@ -192,6 +209,7 @@ dm_virtio_suspend(struct dm_virtio *v)
 
 	for (i = 0; i < v->num_queues; i++)
 		dm_virtio_doorbell_drain(v, i);
+	dm_virtio_use_kept(v);
 	v->suspending = false;
 	v->status |= LM_VIRTIO_STATUS_SUSPEND;
 	v->status &= (uint8_t)~LM_VIRTIO_STATUS_DRIVER_OK;
@@ -330,6 +348,10 @@ dm_virtio_tick(struct dm_virtio *v, uint64_t now_ns)
 		dm_virtio_device_stop(v);
 	if (v->suspending && now_ns >= v->suspend_end_ns)
 		dm_virtio_suspend(v);
+	if (v->host->faults->disorder != 0 && now_ns - v->kept_ns >= DM_VIRTIO_KEEP_NS) {
+		dm_virtio_use_kept(v);
+		v->kept_ns = now_ns;
+	}
 	for (i = 0; i < v->num_queues; i++)
 		if (v->queues[i].resetting && now_ns >= v->queues[i].reset_end_ns)
 			dm_virtio_queue_stop(v, i);

@@ -88,6 +88,7 @@ struct dm_virtio {
 	uint64_t reset_end_ns;
 	bool suspending; /* SUSPEND was asked for and is not shown yet */
 	uint64_t suspend_end_ns;
+	uint64_t kept_ns; /* when queues out of order were last emptied */
 
 	uint16_t num_queues;
 	uint16_t queue_size_max;

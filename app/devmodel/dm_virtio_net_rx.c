@@ -58,6 +58,9 @@ dm_net_rx_stopping(void *ctx, uint16_t queue)
 
 	if (queue % 2 != 0 || queue == dm_net_ctrl_queue(net))
 		return;
+	/* Frames in buffers that are kept are the driver's no more. */
+	net->rx_frames -= ring->nb_kept;
+	net->rx_drops[DM_NET_RX_QUEUE_OFF] += ring->nb_kept;
 	for (i = 0; i < net->host->faults->early_write; i++) {
 		chain->iov = net->iovs;
 		chain->iov_max = DM_NET_IOVS;
@@ -156,8 +159,10 @@ dm_net_rx_deliver(struct dm_net *net, uint16_t queue, const struct lm_virtio_net
 		left -= room;
 		if (net->host->faults->overrun != 0)
 			dm_net_chain_fill(chain, skip + room);
-		dm_vring_push(ring, chain, dm_fault_used_len(net->host->faults,
-				(uint32_t)(skip + room)));
+		/* What belongs together stays together. */
+		dm_vring_push_any(ring, chain, dm_fault_used_len(net->host->faults,
+				(uint32_t)(skip + room)),
+				nb == 1 ? net->host->faults->disorder : 0);
 	}
 	return nb;
 }

@@ -206,7 +206,7 @@ dm_net_tx_poll(struct dm_net *net, uint16_t pair)
 		if (ret != 1)
 			break;
 		dm_net_tx_one(net, &chain, pair);
-		dm_vring_push(ring, &chain, 0);
+		dm_vring_push_any(ring, &chain, 0, net->host->faults->disorder);
 		dm_fault_frame(net->host->faults);
 	}
 	if (work != 0)

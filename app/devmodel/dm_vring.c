@@ -157,6 +157,42 @@ dm_vring_push(struct dm_vring *vr, const struct dm_chain *chain, uint32_t writte
 	vr->mergeable = vr->conf.in_order && read_only;
 }
 
+static void
+dm_vring_push_one_kept(struct dm_vring *vr)
+{
+	struct dm_chain chain = { 0 };
+	uint32_t i;
+
+	vr->seed = vr->seed * 1103515245u + 12345u;
+	i = (vr->seed >> 16) % vr->nb_kept;
+	chain.head = vr->kept[i].head;
+	dm_vring_push(vr, &chain, vr->kept[i].written_bytes);
+	vr->kept[i] = vr->kept[--vr->nb_kept];
+}
+
+void
+dm_vring_push_any(struct dm_vring *vr, const struct dm_chain *chain, uint32_t written_bytes,
+		uint64_t most)
+{
+	if (most > DM_VRING_MAX_KEPT)
+		most = DM_VRING_MAX_KEPT;
+	if (most == 0 || vr->conf.packed || vr->conf.in_order) {
+		dm_vring_push(vr, chain, written_bytes);
+		return;
+	}
+	while (vr->nb_kept >= most)
+		dm_vring_push_one_kept(vr);
+	vr->kept[vr->nb_kept].head = chain->head;
+	vr->kept[vr->nb_kept++].written_bytes = written_bytes;
+}
+
+void
+dm_vring_push_kept(struct dm_vring *vr)
+{
+	while (vr->nb_kept != 0)
+		dm_vring_push_one_kept(vr);
+}
+
 bool
 dm_vring_publish(struct dm_vring *vr)
 {

@@ -66,6 +66,14 @@ struct dm_vring_packed {
 	uint64_t ids[LM_VRING_MAX_SIZE / 64]; /* buffers that we hold */
 };
 
+/* Done with, and not used yet. */
+struct dm_vring_kept {
+	uint16_t head;
+	uint32_t written_bytes;
+};
+
+#define DM_VRING_MAX_KEPT 64u
+
 struct dm_vring_ops;
 
 struct dm_vring {
@@ -74,6 +82,9 @@ struct dm_vring {
 	const struct dm_vring_ops *ops;
 	bool broken;
 	bool mergeable; /* the element written last stands for read-only chains */
+	struct dm_vring_kept kept[DM_VRING_MAX_KEPT];
+	uint32_t nb_kept;
+	uint32_t seed;  /* of the choice among them */
 
 	bool resolved;
 	uint32_t dma_epoch; /* of the pointers below */
@@ -107,6 +118,14 @@ int dm_vring_fetch(struct dm_vring *vr, struct dm_chain *chain);
 void dm_vring_unfetch(struct dm_vring *vr, const struct dm_chain *chains, uint16_t nb);
 /** Write a used element; the driver does not see it yet. */
 void dm_vring_push(struct dm_vring *vr, const struct dm_chain *chain, uint32_t written_bytes);
+/**
+ * Push it, or keep it and push one of at most `most` that were kept before: a device out of order.
+ * Of split rings only, and not with IN_ORDER.
+ */
+void dm_vring_push_any(struct dm_vring *vr, const struct dm_chain *chain, uint32_t written_bytes,
+		uint64_t most);
+/** Push what is kept. */
+void dm_vring_push_kept(struct dm_vring *vr);
 /** Show what was pushed. @return true when the driver wants an interrupt for it. */
 bool dm_vring_publish(struct dm_vring *vr);
 /** Ask for a doorbell at the next available chain. @return false: there is one already. */

@@ -71,6 +71,7 @@ struct virtio_vdpa_args {
 	bool has_relay_cpus;
 	int32_t relay_thread;     /* shared by devices with the same number; -1: own */
 	bool log_full;
+	bool relay;               /* never direct */
 	bool vdpa;                /* PCI only: opt in */
 };
 
@@ -132,6 +133,7 @@ enum virtio_vdpa_counter {
 	VIRTIO_VDPA_RARP_SKIPPED,
 	VIRTIO_VDPA_TX_DROPPED,      /* Tx chains completed unsent when a queue was left */
 	VIRTIO_VDPA_RX_RETURNED,     /* Rx buffers handed back empty */
+	VIRTIO_VDPA_UNTOLD,          /* chains that are out on rings that do not tell which */
 	VIRTIO_VDPA_MQ_PAIRS,
 	VIRTIO_VDPA_CVQ_ERRORS,
 	VIRTIO_VDPA_SLEEPS,
@@ -163,6 +165,8 @@ struct virtio_vdpa {
 	bool ring_reset_stuck;        /* ever */
 	bool reset_pending;           /* one that was too slow still runs: nothing to write */
 	bool late;                    /* switching to relay is for the switcher to finish */
+	bool drained;                 /* by SUSPEND, before this reset */
+	_Atomic bool disordered;      /* seen to complete out of order */
 	uint16_t device_pairs;        /* what the function has; places its control queue */
 	uint16_t max_pairs;           /* what we use */
 	uint16_t nb_queues;
@@ -298,6 +302,8 @@ int virtio_vdpa_queue_program(struct virtio_vdpa_queue *q);
 
 /** The device stops touching all queues, or is given up. @return name of the rung that did it. */
 const char *virtio_vdpa_ladder(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d);
+/** Can the function be told to finish what it has taken, and is it out of order? */
+bool virtio_vdpa_drains(const struct virtio_vdpa *dev);
 /** Device reset; one that timed out before is waited for, not asked for again. */
 int virtio_vdpa_reset(struct virtio_vdpa *dev, uint64_t timeout_us);
 /** Ring reset of one queue; -ENOTSUP where the function has none, or one that got stuck. */

@@ -68,6 +68,23 @@ args_log(const char *value, struct virtio_vdpa_args *args)
 }
 
 static int
+args_bool(const char *value, bool *flag)
+{
+	uint64_t n;
+	int ret = args_number(value, 10, 1, &n);
+
+	if (ret == 0)
+		*flag = n == 1;
+	return ret;
+}
+
+static int
+args_relay(const char *value, struct virtio_vdpa_args *args)
+{
+	return args_bool(value, &args->relay);
+}
+
+static int
 args_cpus(const char *value, struct virtio_vdpa_args *args)
 {
 	unsigned long from, to;
@@ -138,12 +155,7 @@ args_drop(const char *value, struct virtio_vdpa_args *args)
 static int
 args_vdpa(const char *value, struct virtio_vdpa_args *args)
 {
-	uint64_t n;
-	int ret = args_number(value, 10, 1, &n);
-
-	if (ret == 0)
-		args->vdpa = n == 1;
-	return ret;
+	return args_bool(value, &args->vdpa);
 }
 
 static const struct args_key keys[] = {
@@ -151,14 +163,15 @@ static const struct args_key keys[] = {
 	{ "premap", "FILE[@IOVA[:SIZE[:OFFSET]]]", args_premap },
 	{ "features", "hexadecimal mask", args_features },
 	{ "log", "full or used", args_log },
+	{ "relay", "0 or 1", args_relay },
 	{ "relay_cpus", "CPU[-CPU][+CPU...]", args_cpus },
 	{ "relay_thread", "0 to 1023", args_thread },
 	{ "stop_budget_ms", "1 to 60000", args_budget },
 	{ "test_log_drop", "number", args_drop },
 	{ "vdpa", "0 or 1", args_vdpa },
 };
-static const char * const key_names[] = { "socket", "premap", "features", "log", "relay_cpus",
-	"relay_thread", "stop_budget_ms", "test_log_drop", "vdpa", NULL };
+static const char * const key_names[] = { "socket", "premap", "features", "log", "relay",
+	"relay_cpus", "relay_thread", "stop_budget_ms", "test_log_drop", "vdpa", NULL };
 
 struct args_walk {
 	const char *name;
@@ -202,7 +215,7 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 	list = rte_kvargs_parse(str, is_pci ? NULL : key_names);
 	if (list == NULL) {
 		VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: socket= premap= features= log= "
-			"relay_cpus= relay_thread= stop_budget_ms= test_log_drop=", str);
+			"relay= relay_cpus= relay_thread= stop_budget_ms= test_log_drop=", str);
 		return -EINVAL;
 	}
 	if (is_pci) {
@@ -215,8 +228,8 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 		list = rte_kvargs_parse(str, key_names);
 		if (list == NULL) {
 			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= "
-				"features= log= relay_cpus= relay_thread= stop_budget_ms= "
-				"test_log_drop=", str);
+				"features= log= relay= relay_cpus= relay_thread= "
+				"stop_budget_ms= test_log_drop=", str);
 			return -EINVAL;
 		}
 	}

@@ -32,6 +32,44 @@ virtio_vdpa_ring_reset(struct virtio_vdpa_queue *q, const struct virtio_vdpa_dea
 	return ret;
 }
 
+bool
+virtio_vdpa_drains(const struct virtio_vdpa *dev)
+{
+	const struct virtio_vdpa_queue *q;
+	uint16_t i;
+
+	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_SUSPEND) == 0 ||
+			(dev->driver_features & 1ULL << LM_VIRTIO_F_IN_ORDER) != 0)
+		return false;
+	for (i = 0; i < dev->nb_queues; i++) {
+		q = &dev->queue[i];
+		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_DIRECT &&
+				!virtio_vdpa_ring_ordered(q->avail, q->used, q->size))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Not a rung: a suspended function has used all that it has taken, so that what is out on a ring
+ * of the guest's is a plain suffix, but it still holds the queues.
+ */
+static bool
+drain(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
+{
+	int ret;
+
+	if (dev->reset_pending || !virtio_vdpa_drains(dev))
+		return false;
+	ret = lm_virtio_suspend(dev->virtio, virtio_vdpa_deadline_left_us(d) / 2);
+	virtio_vdpa_event(dev, d->phase, "suspend", 0, ret);
+	if (ret != 0)
+		VDPA_LOG(WARNING, dev, "%s: suspend: %s", d->phase, strerror(-ret));
+	dev->drained = ret == 0;
+	/* Whether or not it is suspended by now: its queues must not be touched any more. */
+	return true;
+}
+
 static int
 rung_ring_reset(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 {
@@ -106,10 +144,12 @@ static const struct {
 const char *
 virtio_vdpa_ladder(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 {
-	unsigned int i;
+	unsigned int i = 0;
 	int ret;
 
-	for (i = 0; i < RTE_DIM(rungs); i++) {
+	if (!atomic_load(&dev->lost) && drain(dev, d))
+		i = 1; /* behind ring reset */
+	for (; i < RTE_DIM(rungs); i++) {
 		if (atomic_load(&dev->lost))
 			return NULL;
 		ret = rungs[i].stop(dev, d);

@@ -45,10 +45,20 @@ mode_shadow(struct virtio_vdpa_queue *q)
 	return 0;
 }
 
+/* One that completes out of order may leave a ring that does not tell what was out on it. */
+static bool
+mode_may_direct(const struct virtio_vdpa *dev)
+{
+	bool orders = (dev->driver_features &
+		(1ULL << LM_VIRTIO_F_IN_ORDER | 1ULL << LM_VIRTIO_F_SUSPEND)) != 0;
+
+	return !dev->packed && !dev->args.relay && (orders || !atomic_load(&dev->disordered));
+}
+
 bool
 virtio_vdpa_can_return(const struct virtio_vdpa *dev)
 {
-	return !dev->packed && !dev->ring_reset_stuck &&
+	return mode_may_direct(dev) && !dev->ring_reset_stuck &&
 		(dev->driver_features & 1ULL << LM_VIRTIO_F_RING_RESET) != 0;
 }
 
@@ -114,7 +124,7 @@ virtio_vdpa_mode_choose(struct virtio_vdpa_queue *q, uint16_t base)
 		base = used_idx;
 	}
 	/* After a reset a function can only start at index 0. */
-	if (base == 0 && !atomic_load(&q->dev->log_on)) {
+	if (base == 0 && !atomic_load(&q->dev->log_on) && mode_may_direct(q->dev)) {
 		((struct lm_vring_used *)q->used)->flags = 0; /* as fresh rings have it */
 		mode_set(q, VIRTIO_VDPA_DIRECT);
 		return 0;
@@ -145,6 +155,23 @@ mode_leave_relay(struct virtio_vdpa_queue *q, bool keep)
 	virtio_vdpa_relay_destroy(relay);
 }
 
+/* The used index stands; if it is wrong, the guest sees buffers twice, or never again. */
+static void
+mode_untold(struct virtio_vdpa_queue *q, int error)
+{
+	struct virtio_vdpa *dev = q->dev;
+	const struct lm_vring_avail *avail = q->avail;
+	uint16_t nb = lm_vring_load_relaxed(&avail->idx) - virtio_vdpa_ring_used_idx(q->used);
+
+	VDPA_LOG(ERR, dev, "queue %u: %u chains are out, and the ring does not tell which: %s; "
+		"going on at the used index, relayed from now on. If the guest's driver complains "
+		"of it, load that anew; relay=1 avoids this", q->index, nb, error == -ERANGE ?
+		"the function completes out of order" : strerror(-error));
+	virtio_vdpa_event(dev, "outstanding", "not told, chains", nb, error);
+	virtio_vdpa_count(dev, VIRTIO_VDPA_UNTOLD, nb);
+	atomic_fetch_add_explicit(&q->errors, 1, memory_order_relaxed);
+}
+
 /* What the device left on the guest's own ring becomes a plain suffix; see the used index. */
 static void
 mode_close_holes(struct virtio_vdpa_queue *q)
@@ -156,19 +183,18 @@ mode_close_holes(struct virtio_vdpa_queue *q)
 	outstanding = malloc(q->size * sizeof(*outstanding));
 	nb = outstanding == NULL ? -ENOMEM :
 		virtio_vdpa_ring_outstanding(q->avail, q->used, q->size, outstanding, &holes);
-	if (nb < 0) {
-		/* The used index stands; what the ring cannot tell is for the guest to notice. */
-		VDPA_LOG(ERR, q->dev, "queue %u: cannot tell what the function left on the ring: "
-			"%s", q->index, strerror(-nb));
-		atomic_fetch_add_explicit(&q->errors, 1, memory_order_relaxed);
-	} else if (holes != 0) {
+	if (nb < 0)
+		mode_untold(q, nb);
+	else if (holes != 0)
 		closed = virtio_vdpa_ring_close_holes(q->avail, q->used, q->size, outstanding,
 			(unsigned int)nb);
-	}
 	free(outstanding);
+	if (nb < 0 || holes != 0)
+		atomic_store(&q->dev->disordered, true);
 	if (closed != 0) {
 		atomic_fetch_add_explicit(&q->holes, closed, memory_order_relaxed);
 		mode_count_holes(q, closed);
+		virtio_vdpa_event(q->dev, "outstanding", "holes completed", closed, 0);
 		virtio_vdpa_call(q);
 	}
 }
@@ -179,8 +205,11 @@ mode_leave_direct(struct virtio_vdpa_queue *q)
 	struct virtio_vdpa *dev = q->dev;
 	struct lm_log_cache cache = { 0 };
 
-	/* With IN_ORDER there are no holes, and not every chain has an element of its own. */
-	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_IN_ORDER) == 0)
+	/*
+	 * With IN_ORDER there are no holes, and not every chain has an element of its own. Nor are
+	 * there after SUSPEND.
+	 */
+	if ((dev->driver_features & 1ULL << LM_VIRTIO_F_IN_ORDER) == 0 && !dev->drained)
 		mode_close_holes(q);
 	q->base = virtio_vdpa_ring_used_idx(q->used);
 	if (atomic_load(&dev->log_on)) {
@@ -274,6 +303,9 @@ log_switch(struct virtio_vdpa *dev, const struct virtio_vdpa_deadline *d)
 	int ret = 0;
 	uint16_t i;
 
+	/* SUSPEND is for all queues at once. */
+	if (virtio_vdpa_drains(dev))
+		ret = -ENOTSUP;
 	for (i = 0; i < dev->nb_queues; i++) {
 		q = &dev->queue[i];
 		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY)

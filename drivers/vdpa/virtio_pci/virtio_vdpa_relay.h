@@ -171,12 +171,15 @@ void virtio_vdpa_relay_stats_get(const struct virtio_vdpa_relay *r,
  * What a device that worked on the guest's own ring left behind, after it let go: which of the
  * chains made available are not used. Fills outstanding[] (at most size entries) with head ids in
  * available order.
- * The rings alone tell it for a device that was in order until a quarter of the ring ago at least;
- * a chain that stays out for longer, while others come and go, can make a ring look complete.
+ * Exact on the ring's first lap. Later the rings hold the last `size` entries only, and the answer
+ * is that of every history with up to twice the disorder that is seen in them; a chain that stays
+ * out for longer, while few others come and go, can make a ring look complete.
  * @return their number; *holes counts used chains that lie after the first outstanding one;
- * -ERANGE when the window no longer tells (reset and say so); -ENOMEM; -EINVAL.
+ * -ERANGE when the rings do not tell; -ENOMEM; -EINVAL.
  */
 int virtio_vdpa_ring_outstanding(const void *avail, const void *used, uint16_t size,
 		uint16_t *outstanding, unsigned int *holes);
+/** Do the rings look as if the device had completed in order? It may be at work. */
+bool virtio_vdpa_ring_ordered(const void *avail, const void *used, uint16_t size);
 
 #endif /* VIRTIO_VDPA_RELAY_H */

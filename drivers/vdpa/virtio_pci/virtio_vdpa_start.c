@@ -31,7 +31,7 @@
 
 /* What we take for ourselves where it is offered; the guest need not know. */
 #define OWN_FEATURES (BIT(LM_VIRTIO_F_ACCESS_PLATFORM) | BIT(LM_VIRTIO_F_ORDER_PLATFORM) | \
-	BIT(LM_VIRTIO_F_RING_RESET) | BIT(LM_VIRTIO_NET_F_MAC) | \
+	BIT(LM_VIRTIO_F_RING_RESET) | BIT(LM_VIRTIO_F_SUSPEND) | BIT(LM_VIRTIO_NET_F_MAC) | \
 	BIT(LM_VIRTIO_NET_F_CTRL_VQ) | BIT(LM_VIRTIO_NET_F_CTRL_RX))
 
 uint64_t
@@ -85,6 +85,7 @@ start_negotiate(struct virtio_vdpa *dev, uint64_t reset_timeout_us)
 		return ret;
 	}
 	dev->driver_features = features;
+	dev->drained = false;
 	dev->ring_reset = (features & BIT(LM_VIRTIO_F_RING_RESET)) != 0;
 	return 0;
 }

@@ -26,6 +26,7 @@ static const char * const counter_names[VIRTIO_VDPA_COUNTERS] = {
 	[VIRTIO_VDPA_RARP_SKIPPED] = "rarp_skipped",
 	[VIRTIO_VDPA_TX_DROPPED] = "tx_dropped_at_quiesce",
 	[VIRTIO_VDPA_RX_RETURNED] = "rx_returned_at_quiesce",
+	[VIRTIO_VDPA_UNTOLD] = "untold_chains",
 	[VIRTIO_VDPA_MQ_PAIRS] = "mq_pairs",
 	[VIRTIO_VDPA_CVQ_ERRORS] = "cvq_errors",
 	[VIRTIO_VDPA_SLEEPS] = "sleeps",
@@ -165,6 +166,8 @@ tel_info(void *ctx, struct lm_text *out, unsigned int max)
 	text(&t, "logging", "%s", atomic_load(&dev->log_on) ? "on" : "off");
 	virtio_vdpa_worker_describe(dev->worker, runner, sizeof(runner));
 	text(&t, "relays_run_by", "%s", runner);
+	text(&t, "order", "%s", (dev->driver_features & 1ULL << LM_VIRTIO_F_IN_ORDER) != 0 ?
+		"in order" : atomic_load(&dev->disordered) ? "out of order" : "not seen broken");
 	text(&t, "queue_pairs", "%u", dev->max_pairs);
 	text(&t, "features_device", "0x%" PRIx64, dev->device_features);
 	text(&t, "features_offered", "0x%" PRIx64, dev->guest_features);
@@ -188,12 +191,13 @@ tel_caps(void *ctx, struct lm_text *out, unsigned int max)
 	struct texts t = { .out = out, .max = max };
 	struct virtio_vdpa *dev = ctx;
 	bool ring_reset = (dev->device_features & 1ULL << LM_VIRTIO_F_RING_RESET) != 0;
+	bool suspend = (dev->device_features & 1ULL << LM_VIRTIO_F_SUSPEND) != 0;
 
 	text(&t, "rings", "split; packed, relayed");
-	text(&t, "modes", "direct, relay");
+	text(&t, "modes", "%s", dev->args.relay ? "relay" : "direct, relay");
 	text(&t, "dirty_tracking", "relay, log=%s", dev->args.log_full ? "full" : "used");
-	text(&t, "quiesce", "%s", ring_reset ? "ring reset, device reset, function reset" :
-		"device reset, function reset");
+	text(&t, "quiesce", "%s%s", suspend ? "suspend, then " : "", ring_reset ?
+		"ring reset, device reset, function reset" : "device reset, function reset");
 	text(&t, "stop_budget_ms", "%" PRIu32, dev->args.stop_budget_ms);
 	text(&t, "premap", "%s", dev->args.premap[0] != '\0' ? dev->args.premap : "no");
 	return t.nb;

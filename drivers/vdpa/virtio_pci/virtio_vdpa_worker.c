@@ -62,6 +62,7 @@ static void
 worker_disordered(struct virtio_vdpa_queue *q)
 {
 	q->disordered = true;
+	atomic_store(&q->dev->disordered, true);
 	if (q->index % 2 == 0 &&
 			(q->dev->driver_features & 1ULL << LM_VIRTIO_NET_F_MRG_RXBUF) != 0)
 		VDPA_LOG(ERR, q->dev, "queue %u: the function completes receive buffers out of "
