@@ -57,10 +57,20 @@ is_bdf(const char *device)
 		(device[n] == ',' || device[n] == '\0');
 }
 
+/* Packed rings survive a restart of this process by what it writes beside its socket. */
+static void
+positions_arg(const struct test_lm_port *p, char *arg, size_t size)
+{
+	arg[0] = '\0';
+	if (strstr(p->device, ",positions=") == NULL && strchr(p->vhost, ',') == NULL)
+		snprintf(arg, size, ",positions=%s.positions", p->vhost);
+}
+
 static bool
 eal_devices(struct eal_args *args, struct test_lm_serve_conf *conf)
 {
 	bool any_pci = false;
+	char positions[PATH_MAX];
 	struct test_lm_port *p;
 	unsigned int i;
 
@@ -68,15 +78,16 @@ eal_devices(struct eal_args *args, struct test_lm_serve_conf *conf)
 		p = &conf->port[i];
 		p->is_pci = is_bdf(p->device);
 		any_pci = any_pci || p->is_pci;
+		positions_arg(p, positions, sizeof(positions));
 		if (p->is_pci) {
 			snprintf(p->name, sizeof(p->name), "%.*s", (int)strcspn(p->device, ","),
 				p->device);
 			eal_add(args, "-a");
-			eal_add(args, "%s,vdpa=1", p->device);
+			eal_add(args, "%s,vdpa=1%s", p->device, positions);
 		} else {
 			snprintf(p->name, sizeof(p->name), VDEV_NAME "%u", i);
 			eal_add(args, "--vdev");
-			eal_add(args, "%s,%s", p->name, p->device);
+			eal_add(args, "%s,%s%s", p->name, p->device, positions);
 		}
 	}
 	return any_pci;

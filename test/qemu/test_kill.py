@@ -55,10 +55,11 @@ def migrate_and_kill(runner: Runner, kill: Callable[[], None]) -> str:
     return ""
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 @pytest.mark.deadline(120)
-def test_source_back_end(runner: Make) -> None:
+def test_source_back_end(runner: Make, packed: bool) -> None:
     """Catches: a guest that stays without network when its back end comes back."""
-    run = runner()
+    run = runner(device_options="packed=on" if packed else "")
     bed, a = run.testbed, run.testbed.sides["A"]
     traffic(run, "A")
     assert a.backend is not None and a.model is not None

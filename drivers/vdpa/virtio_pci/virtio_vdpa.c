@@ -276,6 +276,7 @@ device_free(struct virtio_vdpa *dev)
 	if (dev->virtio != NULL)
 		lm_virtio_close(dev->virtio);
 	virtio_vdpa_mem_clear(dev);
+	virtio_vdpa_positions_close(dev);
 	if (dev->log != NULL)
 		lm_vhost_log_destroy(dev->log);
 	if (dev->timeline != NULL)
@@ -348,6 +349,8 @@ device_open(struct virtio_vdpa *dev)
 		ret = lm_pci_mem_alloc(dev->pci, lm_pci_page_size(dev->pci), &dev->frame);
 	if (ret == 0 && dev->args.premap[0] != '\0')
 		ret = lm_pci_premap(dev->pci, dev->args.premap);
+	if (ret == 0 && dev->args.positions[0] != '\0')
+		virtio_vdpa_positions_open(dev, dev->args.positions);
 	if (ret == 0)
 		ret = virtio_vdpa_worker_create(dev, &dev->worker);
 	if (ret == 0)

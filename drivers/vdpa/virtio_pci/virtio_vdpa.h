@@ -64,6 +64,7 @@ const char *virtio_vdpa_mode_name(enum virtio_vdpa_mode mode);
 struct virtio_vdpa_args {
 	char socket[108];
 	char premap[512];
+	char positions[512];
 	uint64_t features;        /* mask */
 	uint32_t stop_budget_ms;
 	uint32_t test_log_drop;   /* one page in N; 0: off */
@@ -76,6 +77,7 @@ struct virtio_vdpa_args {
 };
 
 struct virtio_vdpa;
+struct virtio_vdpa_positions;
 
 struct virtio_vdpa_queue {
 	struct virtio_vdpa *dev;
@@ -92,6 +94,7 @@ struct virtio_vdpa_queue {
 	void *desc, *avail, *used;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 	uint16_t base;            /* where it started; packed: bit 15 is the wrap counter */
+	uint16_t said_base;       /* what the front end has said last */
 
 	int kickfd, callfd;       /* duplicates of our own; -1: none */
 	int irqfd;                /* device -> worker, while relayed */
@@ -137,6 +140,7 @@ enum virtio_vdpa_counter {
 	VIRTIO_VDPA_MQ_PAIRS,
 	VIRTIO_VDPA_CVQ_ERRORS,
 	VIRTIO_VDPA_SLEEPS,
+	VIRTIO_VDPA_POSITIONS,       /* packed queues that went on where another process stopped */
 	VIRTIO_VDPA_WRAPS,           /* queues that went back to direct at the wrap */
 	VIRTIO_VDPA_WRAP_US,         /* the last one: from the first chain held back to direct */
 	VIRTIO_VDPA_COUNTERS
@@ -185,11 +189,14 @@ struct virtio_vdpa {
 	/* guest memory, as of the last dev_conf */
 	struct lm_imap *gpa_to_hva;
 	struct lm_imap *hva_to_gpa;
+	uint64_t memory_id;           /* whose it is; never 0 */
 	uint64_t max_gpa;
 	uint64_t log_max_gpa;
 	struct lm_vhost_log *log;
 	rte_spinlock_t log_lock;      /* of the pointer, for telemetry */
 
+	struct virtio_vdpa_positions *positions; /* NULL: not kept */
+	bool bases_asked;             /* by the front end, since the configuration */
 	struct virtio_vdpa_worker *worker;
 	struct virtio_vdpa_switcher *switcher;
 	struct lm_timeline *timeline;
@@ -362,6 +369,18 @@ void virtio_vdpa_nudge(struct virtio_vdpa_queue *q);
 /** Bind the queue's MSI-X vector, or all of them, to what their modes ask for. */
 int virtio_vdpa_irq_bind(struct virtio_vdpa_queue *q);
 int virtio_vdpa_irq_bind_all(struct virtio_vdpa *dev);
+
+/* virtio_vdpa_positions.c: where packed rings stand, for the process after this one */
+
+/** A file that cannot be used is said, and done without. */
+int virtio_vdpa_positions_open(struct virtio_vdpa *dev, const char *path);
+void virtio_vdpa_positions_close(struct virtio_vdpa *dev);
+/** Where a packed ring starts, if the front end says base; kept from now on. */
+uint16_t virtio_vdpa_positions_begin(struct virtio_vdpa_queue *q, uint16_t base);
+/** For the relay. */
+_Atomic uint64_t *virtio_vdpa_positions_of(const struct virtio_vdpa_queue *q);
+/** The front end knows them. */
+void virtio_vdpa_positions_forget(struct virtio_vdpa *dev);
 
 /* virtio_vdpa_runner.c: who runs the workers */
 

@@ -53,6 +53,13 @@ args_premap(const char *value, struct virtio_vdpa_args *args)
 }
 
 static int
+args_positions(const char *value, struct virtio_vdpa_args *args)
+{
+	return strlcpy(args->positions, value, sizeof(args->positions)) <
+		sizeof(args->positions) ? 0 : -ENAMETOOLONG;
+}
+
+static int
 args_features(const char *value, struct virtio_vdpa_args *args)
 {
 	return args_number(value, 16, UINT64_MAX, &args->features);
@@ -163,6 +170,7 @@ static const struct args_key keys[] = {
 	{ "premap", "FILE[@IOVA[:SIZE[:OFFSET]]]", args_premap },
 	{ "features", "hexadecimal mask", args_features },
 	{ "log", "full or used", args_log },
+	{ "positions", "FILE", args_positions },
 	{ "relay", "0 or 1", args_relay },
 	{ "relay_cpus", "CPU[-CPU][+CPU...]", args_cpus },
 	{ "relay_thread", "0 to 1023", args_thread },
@@ -171,7 +179,8 @@ static const struct args_key keys[] = {
 	{ "vdpa", "0 or 1", args_vdpa },
 };
 static const char * const key_names[] = { "socket", "premap", "features", "log", "relay",
-	"relay_cpus", "relay_thread", "stop_budget_ms", "test_log_drop", "vdpa", NULL };
+	"positions", "relay_cpus", "relay_thread", "stop_budget_ms", "test_log_drop",
+	"vdpa", NULL };
 
 struct args_walk {
 	const char *name;
@@ -215,7 +224,8 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 	list = rte_kvargs_parse(str, is_pci ? NULL : key_names);
 	if (list == NULL) {
 		VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: socket= premap= features= log= "
-			"relay= relay_cpus= relay_thread= stop_budget_ms= test_log_drop=", str);
+			"positions= relay= relay_cpus= relay_thread= stop_budget_ms= "
+			"test_log_drop=", str);
 		return -EINVAL;
 	}
 	if (is_pci) {
@@ -228,7 +238,7 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 		list = rte_kvargs_parse(str, key_names);
 		if (list == NULL) {
 			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= "
-				"features= log= relay= relay_cpus= relay_thread= "
+				"features= log= positions= relay= relay_cpus= relay_thread= "
 				"stop_budget_ms= test_log_drop=", str);
 			return -EINVAL;
 		}

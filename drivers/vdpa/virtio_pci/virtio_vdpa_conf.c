@@ -263,6 +263,9 @@ virtio_vdpa_close_locked(struct virtio_vdpa *dev)
 	dev->late = false;
 	if (parked)
 		close_queues(dev);
+	if (parked && dev->bases_asked)
+		virtio_vdpa_positions_forget(dev);
+	dev->bases_asked = false;
 	took = virtio_vdpa_now_us() - d.begin_us;
 	if (took > (uint64_t)dev->args.stop_budget_ms * 1000) {
 		virtio_vdpa_count(dev, VIRTIO_VDPA_BUDGET_OVERRUNS, 1);

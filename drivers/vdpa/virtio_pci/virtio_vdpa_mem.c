@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "virtio_vdpa.h"
 
@@ -17,6 +18,26 @@ virtio_vdpa_mem_clear(struct virtio_vdpa *dev)
 		lm_imap_destroy(dev->hva_to_gpa);
 	dev->gpa_to_hva = NULL;
 	dev->hva_to_gpa = NULL;
+}
+
+/* Memory files are as old as their guest; so are these numbers together. */
+static uint64_t
+mem_id(const struct rte_vhost_memory *mem)
+{
+	uint64_t id = 14695981039346656037u;
+	struct stat st;
+	uint32_t i, j;
+
+	for (i = 0; i < mem->nregions; i++) {
+		if (fstat(mem->regions[i].fd, &st) != 0)
+			memset(&st, 0, sizeof(st));
+		const uint64_t part[] = { st.st_dev, st.st_ino, mem->regions[i].guest_phys_addr,
+			mem->regions[i].size };
+
+		for (j = 0; j < RTE_DIM(part); j++)
+			id = (id ^ part[j]) * 1099511628211u;
+	}
+	return id | 1;
 }
 
 static int
@@ -123,6 +144,8 @@ virtio_vdpa_mem_sync(struct virtio_vdpa *dev)
 		ret = mem_map(dev, mem);
 	if (ret == 0)
 		ret = mem_log(dev);
+	if (ret == 0)
+		dev->memory_id = mem_id(mem);
 	free(mem);
 	return ret;
 }

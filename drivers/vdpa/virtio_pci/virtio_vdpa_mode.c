@@ -81,6 +81,7 @@ mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
 		.log_full = dev->args.log_full,
 		.mem = dev->gpa_to_hva,
 		.log = dev->log,
+		.move = dev->packed ? virtio_vdpa_positions_of(q) : NULL,
 	};
 	struct virtio_vdpa_relay *relay;
 	int ret;
@@ -114,6 +115,8 @@ virtio_vdpa_mode_choose(struct virtio_vdpa_queue *q, uint16_t base)
 	uint16_t used_idx;
 
 	/* A packed ring that a function has worked on does not tell where it stood. */
+	if (q->dev->packed)
+		base = virtio_vdpa_positions_begin(q, base);
 	q->base = base;
 	if (q->dev->packed)
 		return mode_relay(q, base);

@@ -25,6 +25,7 @@
  * burst functions then return 0 for ever, and a quiesce gives back what the device completed.
  */
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,10 +68,23 @@ struct virtio_vdpa_relay_conf {
 	bool log_full;                /* do not trust used.len: log all writable bytes */
 	const struct lm_imap *mem;    /* guest-physical -> host address; outlives the relay's use */
 	struct lm_vhost_log *log;     /* NULL: never log */
+	_Atomic uint64_t *move;       /* packed: virtio_vdpa_relay_move of what is given; or NULL */
 	/* device side */
 	void *shadow;                 /* virtio_vdpa_relay_shadow_size(size) bytes, zeroed */
 	uint64_t shadow_iova;
 };
+
+/**
+ * The last step of giving chains back to a packed ring, said before it is made, so that one who
+ * finds the ring without its relay can finish it. Bit 15 of the first three is the wrap counter.
+ */
+struct virtio_vdpa_relay_move {
+	uint16_t from; /* slot of the burst's first used descriptor, whose flags are written last */
+	uint16_t last; /* slot of the used descriptor that is being written */
+	uint16_t id;   /* its buffer */
+	uint16_t to;   /* where the burst then ends */
+};
+static_assert(sizeof(struct virtio_vdpa_relay_move) == sizeof(uint64_t), "written in one go");
 
 /** Entries of the shadow ring for a guest's ring of size: the next power of two. */
 uint16_t virtio_vdpa_relay_device_size(uint16_t size);

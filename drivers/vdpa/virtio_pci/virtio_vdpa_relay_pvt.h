@@ -306,6 +306,26 @@ relay_run_end(const struct relay_run *run)
 	return run->nb;
 }
 
+/* A slot of a packed ring, as vhost-user has it. */
+static inline uint16_t
+relay_place(uint32_t slot, bool wrap)
+{
+	return (uint16_t)(slot | (wrap ? LM_VRING_MAX_SIZE : 0));
+}
+
+/* Seen before what is done next. */
+static inline void
+relay_say_move(struct virtio_vdpa_relay *r, uint16_t from, uint16_t last, uint16_t id, uint16_t to)
+{
+	const union {
+		struct virtio_vdpa_relay_move move;
+		uint64_t word;
+	} say = { .move = { from, last, id, to } };
+
+	atomic_store_explicit(r->conf.move, say.word, memory_order_release);
+	atomic_thread_fence(memory_order_release);
+}
+
 /* virtio_vdpa_relay_packed.c: the guest's side of a packed ring */
 
 unsigned int relay_packed_take(struct virtio_vdpa_relay *r, unsigned int budget);

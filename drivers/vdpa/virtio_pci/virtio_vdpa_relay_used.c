@@ -130,20 +130,24 @@ giving_packed(struct giving *g, const struct relay_entry *e, uint32_t len)
 {
 	struct virtio_vdpa_relay *r = g->r;
 	struct lm_vring_packed_desc *d = &r->ring[g->used];
+	uint16_t at = relay_place(g->used, g->wrap);
 	uint16_t flags = (uint16_t)((g->wrap ? LM_VRING_PACKED_F_AVAIL | LM_VRING_PACKED_F_USED :
 			0) | (len != 0 ? LM_VRING_DESC_F_WRITE : 0));
 
-	d->id = e->head;
-	d->len = len;
-	if (g->slots == 0)
-		g->first_flags = flags;
-	else
-		d->flags = flags;
 	g->used += e->nb_slots;
 	if (g->used >= r->ring_size) {
 		g->used -= r->ring_size;
 		g->wrap = !g->wrap;
 	}
+	if (r->conf.move != NULL)
+		relay_say_move(r, relay_place(r->guest_used, r->used_wrap), at, e->head,
+			relay_place(g->used, g->wrap));
+	d->id = e->head;
+	d->len = len;
+	if (g->slots == 0)
+		g->first_flags = flags;
+	else
+		lm_vring_store_release(&d->flags, flags);
 }
 
 /* The oldest entry goes back to the guest. */

@@ -30,6 +30,7 @@ static const char * const counter_names[VIRTIO_VDPA_COUNTERS] = {
 	[VIRTIO_VDPA_MQ_PAIRS] = "mq_pairs",
 	[VIRTIO_VDPA_CVQ_ERRORS] = "cvq_errors",
 	[VIRTIO_VDPA_SLEEPS] = "sleeps",
+	[VIRTIO_VDPA_POSITIONS] = "positions_taken_over",
 	[VIRTIO_VDPA_WRAPS] = "wraps",
 	[VIRTIO_VDPA_WRAP_US] = "wrap_us",
 };

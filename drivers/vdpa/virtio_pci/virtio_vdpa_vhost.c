@@ -13,6 +13,8 @@
 /* Messages that rte_vhost handles without telling a vDPA driver, and file descriptors of queues. */
 
 #define VHOST_USER_SET_LOG_BASE 6
+#define VHOST_USER_SET_VRING_BASE 10
+#define VHOST_USER_GET_VRING_BASE 11
 #define VHOST_USER_SET_VRING_ENABLE 18
 #define VHOST_USER_SEND_RARP 19
 
@@ -70,6 +72,17 @@ vhost_enable(struct virtio_vdpa *dev, const struct vhost_user_head *msg)
 		virtio_vdpa_ctrl_pairs(dev);
 }
 
+static void
+vhost_base(struct virtio_vdpa *dev, const struct vhost_user_head *msg)
+{
+	uint32_t index, base;
+
+	memcpy(&index, msg->payload, sizeof(index));
+	memcpy(&base, msg->payload + sizeof(index), sizeof(base));
+	if (index < dev->nb_queues)
+		dev->queue[index].said_base = (uint16_t)base;
+}
+
 static enum rte_vhost_msg_result
 vhost_pre(int vid, void *opaque)
 {
@@ -83,6 +96,16 @@ vhost_pre(int vid, void *opaque)
 		/* R7: rte_vhost unmaps the old log in its handler; no writer may be in it. */
 		pthread_mutex_lock(&dev->lock);
 		virtio_vdpa_log_detach(dev);
+		pthread_mutex_unlock(&dev->lock);
+		break;
+	case VHOST_USER_SET_VRING_BASE:
+		pthread_mutex_lock(&dev->lock);
+		vhost_base(dev, msg);
+		pthread_mutex_unlock(&dev->lock);
+		break;
+	case VHOST_USER_GET_VRING_BASE:
+		pthread_mutex_lock(&dev->lock);
+		dev->bases_asked = true;
 		pthread_mutex_unlock(&dev->lock);
 		break;
 	case VHOST_USER_SEND_RARP:
