@@ -71,7 +71,8 @@ if [ "$LEVEL" = oracle ]; then
 	finish
 fi
 
-[ "$LEVEL" = all ] && export DPDK_LM_EXAMPLES=2000 DPDK_LM_SOAK=1 LM_FAULT_CELLS=all
+[ "$LEVEL" = all ] && export DPDK_LM_EXAMPLES=2000 DPDK_LM_SOAK=1 LM_FAULT_CELLS=all \
+	DPDK_LM_HOT=500
 say unit
 meson test -C "$BUILD" --no-rebuild --suite unit --print-errorlogs || failed="$failed unit"
 cp "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/results/unit.xml" 2>/dev/null

@@ -17,9 +17,20 @@ struct lm_port {
 	struct lm_port *next;
 };
 
+static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct prepared {
+	char name[LM_PORT_NAME_BYTES];
+	struct lm_window *window;
+	bool incoming;
+	struct prepared *next;
+};
+
+/* A registration: applications say where a port's memory will be, drivers ask when they probe. */
+static struct prepared *prepared; /* under ports_lock */
+
 /* A registration: drivers put ports in, applications find them by name. */
 static struct lm_port *ports; /* under ports_lock */
-static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
 
 const char *
 lm_port_mode_name(enum lm_port_mode mode)
@@ -54,6 +65,73 @@ lm_port_find(const char *name)
 	p = find_locked(name);
 	pthread_mutex_unlock(&ports_lock);
 	return p;
+}
+
+static struct prepared **
+prepared_locked(const char *name)
+{
+	struct prepared **at = &prepared;
+
+	while (*at != NULL && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+int
+lm_port_prepare(const char *name, struct lm_window *window, bool incoming)
+{
+	struct prepared *p;
+	int ret = 0;
+
+	if (name[0] == '\0' || strlen(name) >= LM_PORT_NAME_BYTES)
+		return -EINVAL;
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	strcpy(p->name, name);
+	p->window = window;
+	p->incoming = incoming;
+	pthread_mutex_lock(&ports_lock);
+	if (*prepared_locked(name) != NULL) {
+		ret = -EEXIST;
+	} else {
+		p->next = prepared;
+		prepared = p;
+	}
+	pthread_mutex_unlock(&ports_lock);
+	if (ret != 0)
+		free(p);
+	return ret;
+}
+
+struct lm_window *
+lm_port_prepared(const char *name, bool *incoming)
+{
+	struct lm_window *window = NULL;
+	struct prepared *p;
+
+	pthread_mutex_lock(&ports_lock);
+	p = *prepared_locked(name);
+	if (p != NULL) {
+		window = p->window;
+		*incoming = p->incoming;
+	}
+	pthread_mutex_unlock(&ports_lock);
+	return window;
+}
+
+void
+lm_port_unprepare(const char *name)
+{
+	struct prepared **at, *p;
+
+	pthread_mutex_lock(&ports_lock);
+	at = prepared_locked(name);
+	p = *at;
+	if (p != NULL)
+		*at = p->next;
+	pthread_mutex_unlock(&ports_lock);
+	free(p);
 }
 
 struct lm_port *

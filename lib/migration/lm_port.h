@@ -76,6 +76,19 @@ struct lm_port_conf {
 };
 
 /**
+ * By the application, before the device is probed: its port is to keep all that the device sees in
+ * this window, and maybe to wait for a record. The window is the caller's and outlives the port.
+ *
+ * @param name the port's, 1..63 characters
+ * @return 0; -EINVAL: bad name; -EEXIST: said already; -ENOMEM
+ */
+int lm_port_prepare(const char *name, struct lm_window *window, bool incoming);
+/** By a driver that probes a port of this name. @return the window, NULL: nothing was prepared */
+struct lm_window *lm_port_prepared(const char *name, bool *incoming);
+/** Forget what was prepared; a port that has looked keeps it. */
+void lm_port_unprepare(const char *name);
+
+/**
  * By the driver, once its queues exist.
  * @return 0; -EINVAL: bad name; -EEXIST: it is taken; -ENOMEM; -errno of lm_quiesce_park()
  */

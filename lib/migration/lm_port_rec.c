@@ -153,8 +153,9 @@ lm_port_rec_mark(const struct lm_port_rec *rec, const struct lm_window *window,
 
 	for (i = 0; i < rec->nb_queues; i++)
 		for (s = 0; s < rec->queues[i].info.nb_slots; s++)
-			lm_ram_mark(ram, base + rec->queues[i].slots[s].buffer,
-					rec->queues[i].slots[s].len_bytes);
+			if ((rec->queues[i].slots[s].slot & LM_PORT_SLOT_EMPTY) == 0)
+				lm_ram_mark(ram, base + rec->queues[i].slots[s].buffer,
+						rec->queues[i].slots[s].len_bytes);
 }
 
 void

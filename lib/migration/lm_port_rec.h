@@ -79,9 +79,12 @@ static_assert(sizeof(struct lm_port_queue_info) == 48, "queue");
 /** Bytes of a doorbell record that are checked to be in the control area. */
 #define LM_PORT_DOORBELL_BYTES 8u
 
+/** In a slot's number: the buffer holds nothing yet, its content need not be sent. */
+#define LM_PORT_SLOT_EMPTY (UINT32_C(1) << 31)
+
 /** A buffer that the device still has, or that nobody has looked at. */
 struct lm_port_slot {
-	lm_le32_t slot; /* below nb_desc */
+	lm_le32_t slot; /* below nb_desc, maybe with LM_PORT_SLOT_EMPTY */
 	lm_le32_t len_bytes;
 	lm_le64_t buffer; /* where its data begins: offset in the buffer area */
 };
@@ -141,7 +144,7 @@ int lm_port_rec_encode(const struct lm_port_rec *rec, void **payload);
 int lm_port_rec_decode(const void *payload, size_t len_bytes, const struct lm_window *window,
 		const char *driver, struct lm_port_rec **rec);
 
-/** Mark the live buffers, to be sent after the stop. */
+/** Mark the live buffers, to be sent after the stop: all but those that are empty. */
 void lm_port_rec_mark(const struct lm_port_rec *rec, const struct lm_window *window,
 		struct lm_ram *ram);
 /** All of it as text, a line each, for dumps; emit is called once a line. */

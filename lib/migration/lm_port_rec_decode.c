@@ -67,8 +67,9 @@ check_slots(const struct lm_port_queue *q, const struct lm_window *window)
 		return -ENOMEM;
 	for (i = 0; i < q->info.nb_slots && ret == 0; i++) {
 		const struct lm_port_slot *s = &q->slots[i];
+		uint32_t slot = s->slot & ~LM_PORT_SLOT_EMPTY;
 
-		if (s->slot >= q->info.nb_desc || seen[s->slot]++ != 0 ||
+		if (slot >= q->info.nb_desc || seen[slot]++ != 0 ||
 				lm_window_buffer_at(window, s->buffer, s->len_bytes) == NULL)
 			ret = -EPROTO;
 	}

@@ -126,7 +126,7 @@ class PdsGuest:
 
     def poll(self) -> list[bytes]:
         """Frames that have come, in the order of the ring."""
-        frames = []
+        frames: list[bytes] = []
         while True:
             slot, color = self.tail % RING, 0x80 if self.tail // RING % 2 == 0 else 0
             at = RX_COMP + 16 * slot

@@ -178,7 +178,7 @@ test_migration(void **state)
 		uint64_t source, destination;
 	} want[] = {
 		{ LM_PDS_LM_CMD_HOST_VF_STATUS, 2, 2 }, { LM_PDS_LM_CMD_STATE_SIZE, 2, 1 },
-		{ LM_PDS_LM_CMD_SUSPEND, 2, 2 }, { LM_PDS_LM_CMD_SUSPEND_STATUS, 4, 4 },
+		{ LM_PDS_LM_CMD_SUSPEND, 2, 2 }, { LM_PDS_LM_CMD_SUSPEND_STATUS, 4, 5 },
 		{ LM_PDS_LM_CMD_RESUME, 2, 2 }, { LM_PDS_LM_CMD_SAVE, 1, 0 },
 		{ LM_PDS_LM_CMD_RESTORE, 0, 1 }, { LM_PDS_LM_CMD_DIRTY_STATUS, 2, 1 },
 		{ LM_PDS_LM_CMD_DIRTY_ENABLE, 1, 0 }, { LM_PDS_LM_CMD_DIRTY_DISABLE, 1, 0 },
@@ -449,6 +449,35 @@ test_restart(void **state)
 	assert_int_equal(walk(c, LM_STATE_STOP_COPY, NULL), 0);
 }
 
+static void
+reset_call(struct dm_serve *s, void *ctx)
+{
+	struct dm_function *f = &s->functions[1];
+
+	(void)ctx;
+	f->device.ops->reset(f->device.dev);
+}
+
+/* Whoever has the VF resets it while it is stopped, as at the end of a source. */
+static void
+test_reset_unknown(void **state)
+{
+	struct test *t = *state;
+	struct card *a = &t->cards[0], *b = &t->cards[1];
+	int len;
+
+	assert_int_equal(walk(a, LM_STATE_STOP_COPY, NULL), 0);
+	len = a->p.ops->read(a->p.dev, t->buf, sizeof(t->buf));
+	assert_int_equal(walk(b, LM_STATE_STOP, NULL), 0);
+	serve_call(&b->s, reset_call, NULL);
+	assert_int_equal(level(b), DM_PDS_RUNNING);
+	assert_int_equal(walk(b, LM_STATE_RESUMING, NULL), 0);
+	assert_int_equal(level(b), DM_PDS_SUSPENDED_FULL);
+	assert_int_equal(b->p.ops->write(b->p.dev, t->buf, (uint32_t)len), 0);
+	assert_int_equal(walk(b, LM_STATE_RUNNING, NULL), 0);
+	assert_int_equal(level(b), DM_PDS_RUNNING);
+}
+
 /* Who had the PF before died in the middle of a migration. */
 static void
 test_taken_over(void **state)
@@ -517,6 +546,7 @@ main(void)
 		T(test_stays_busy),
 		T(test_restart),
 		T(test_taken_over),
+		T(test_reset_unknown),
 		T(test_dirty_statuses),
 	};
 

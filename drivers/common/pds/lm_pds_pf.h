@@ -55,7 +55,7 @@ int lm_pds_pf_health(struct lm_pds_pf *pf);
  * @return 0; -ENOENT: no such VF; -ENOMEM; as lm_pds_lm_open()
  */
 int lm_pds_pf_vf(struct lm_pds_pf *pf, unsigned int vf, struct lm_provider *provider);
-/** What a VF's commands have cost, see lm_pds_lm_costs(). @return number; 0 before lm_pds_pf_vf() */
+/** What a VF's commands have cost, as lm_pds_lm_costs(). @return number; 0 before lm_pds_pf_vf() */
 unsigned int lm_pds_pf_costs(struct lm_pds_pf *pf, unsigned int vf,
 		struct lm_pds_lm_cost costs[LM_PDS_LM_NB_COSTS]);
 

@@ -96,9 +96,21 @@ lm_pds_vf_save_end(struct lm_pds_vf *vf)
 	return 0;
 }
 
+/* Whoever has the VF may have reset it, which takes it out of any level: nobody told. */
 static int
 lm_pds_vf_load_begin(struct lm_pds_vf *vf)
 {
+	int ret = lm_pds_lm_suspend_wait(vf->lm, FULL);
+
+	if (ret != 0 && lm_pds_in_doubt(ret))
+		return ret;
+	if (ret != 0) {
+		ret = lm_pds_lm_suspend(vf->lm, P2P);
+		if (ret == 0)
+			ret = lm_pds_lm_suspend(vf->lm, FULL);
+		if (ret != 0)
+			return ret;
+	}
 	vf->stream_bytes = vf->at = 0;
 	vf->state = LM_STATE_RESUMING;
 	return 0;

@@ -14,6 +14,7 @@
  *  pds_cmd.c               device commands and the admin queue
  *  pds_queue.c             rings; pds_rx.c, pds_tx.c, pds_tso.c their bursts
  *  pds_intr.c, pds_stats.c
+ *  pds_lm.c                its place in lm_port.h; pds_lm_give.c, pds_lm_adopt.c
  *
  * Control functions are called as ethdev allows: one thread at a time per port.
  */
@@ -28,7 +29,9 @@
 #include "lm_compat.h"
 #include "lm_pci.h"
 #include "lm_pci_heap.h"
+#include "lm_port.h"
 #include "lm_quiesce.h"
+#include "lm_window.h"
 #include "pds_eth_if.h"
 #include "pds_ring_if.h"
 #include "pds_stats_if.h"
@@ -53,11 +56,13 @@ extern int pds_logtype;
 /** What a frame has beside its MTU: Ethernet header and one VLAN tag. */
 #define PDS_FRAME_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
 
-/** Memory that the device reads and writes. */
+/** Memory that the device reads and writes: a memzone, or part of a window (lm_window.h). */
 struct pds_dma {
-	const struct rte_memzone *mz; /* NULL: none */
+	const struct rte_memzone *mz; /* NULL: none, or not a memzone */
+	void *own;                    /* incoming: stands in until a record says where it is */
 	void *va;
 	rte_iova_t iova;
+	size_t bytes;
 };
 
 struct pds_args {
@@ -102,6 +107,7 @@ struct pds_rxq {
 	const uint64_t *flags;            /* mbuf flags by csum_flags of a completion */
 	struct rte_mempool *pool;
 	uint64_t rearm;                   /* first 8 bytes of a fresh mbuf's fields */
+	uint64_t base_flags;              /* of mbufs whose buffers are pinned elsewhere */
 	uint16_t mask;
 	uint16_t head;                    /* next to fill */
 	uint16_t tail;                    /* next to complete */
@@ -163,7 +169,11 @@ struct pds_port {
 	char name[RTE_DEV_NAME_MAX_LEN];
 	struct rte_eth_dev_data *data;
 	struct lm_pci *pci;
-	struct lm_pci_heap *heap;
+	struct lm_pci_heap *heap;       /* NULL: all that it sees is in the window */
+	struct lm_window *window;       /* NULL: its memory is DPDK's; it cannot be given up */
+	struct lm_port *lm;             /* started, and in a window */
+	bool incoming;                  /* probed so: device commands wait for a record */
+	bool gone;                      /* given up: only a reset makes a port of it again */
 	unsigned int bar_regs; /* which BARs these are */
 	unsigned int bar_db;
 
@@ -249,6 +259,8 @@ int pds_q_control(struct pds_port *p, uint8_t type, uint32_t index, uint8_t oper
 
 /* pds_lif.c */
 int pds_lif_up(struct pds_port *p);
+/** What the function says of itself, and stand-ins for memory that a record will name. */
+int pds_lif_look(struct pds_port *p);
 void pds_lif_down(struct pds_port *p);
 /** Features for the port's offloads. @return 0; -ENOTSUP: not granted, named in the log */
 int pds_lif_features(struct pds_port *p, uint64_t want);
@@ -268,6 +280,13 @@ int pds_rxq_start(struct rte_eth_dev *dev, uint16_t index);
 int pds_rxq_stop(struct rte_eth_dev *dev, uint16_t index);
 int pds_txq_start(struct rte_eth_dev *dev, uint16_t index);
 int pds_txq_stop(struct rte_eth_dev *dev, uint16_t index);
+/** How many buffers a descriptor of each queue has. @return -EINVAL: MTU or buffers do not fit */
+int pds_rxqs_fit(struct rte_eth_dev *dev);
+/** Rings of a queue, from their memory's begin on; as pds_dma_alloc() made it. */
+void pds_rxq_place(struct pds_rxq *q);
+void pds_txq_place(struct pds_txq *q);
+/** Where a doorbell is; NULL: it is not mapped. */
+volatile uint64_t *pds_doorbell_ptr(struct pds_port *p, uint16_t page, uint8_t hw_type);
 /** Doorbell page of a queue: each index its own, as far as there are. */
 uint16_t pds_queue_page(const struct pds_port *p, uint16_t index);
 /** By message: where a doorbell page is not mapped. */
@@ -277,6 +296,7 @@ void pds_doorbell_post(struct pds_port *p, uint16_t page, uint8_t hw_type, uint6
 uint16_t pds_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts);
 uint16_t pds_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts);
 void pds_rx_fill(struct pds_rxq *q);
+void pds_rx_ring(struct pds_rxq *q);
 void pds_rx_drain(struct pds_rxq *q);
 void pds_rx_flags_init(struct pds_port *p);
 int pds_rx_descriptor_status(void *queue, uint16_t offset);
@@ -286,6 +306,9 @@ uint32_t pds_rx_queue_used(struct pds_rxq *q);
 uint16_t pds_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts);
 uint16_t pds_tx_prepare(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts);
 void pds_tx_drain(struct pds_txq *q);
+void pds_tx_ring(struct pds_txq *q);
+/** Descriptors from the oldest on that the device has completed; changes nothing. */
+uint16_t pds_tx_completed(const struct pds_txq *q);
 int pds_tx_descriptor_status(void *queue, uint16_t offset);
 int pds_tx_done_cleanup(void *queue, uint32_t nb);
 
@@ -329,6 +352,24 @@ int pds_rxq_intr_enable(struct rte_eth_dev *dev, uint16_t index);
 int pds_rxq_intr_disable(struct rte_eth_dev *dev, uint16_t index);
 /** Vector of a receive queue; LM_IONIC_QINIT_NO_INTR: it has none. */
 uint16_t pds_rxq_vector(const struct pds_port *p, uint16_t index);
+
+/** After a migration: each interrupt once, as it may have been lost on the way. */
+void pds_intr_fire(struct rte_eth_dev *dev);
+
+/* pds_lm.c */
+
+/** Its commands are not for now: it waits for a record, or its device stops. */
+bool pds_lm_is_away(const struct pds_port *p);
+/** The started port can be given up; or waits for a record. Nothing without a window. */
+int pds_lm_start(struct rte_eth_dev *dev);
+/** @return true: the function has been given up, or is not ours yet: ask nothing of it */
+bool pds_lm_stop(struct rte_eth_dev *dev);
+
+/* pds_lm_give.c, pds_lm_adopt.c */
+
+/** The port as a record, and a record that was checked; as struct lm_port_ops has them. */
+int pds_lm_give_up(void *priv, struct lm_port_rec **rec);
+int pds_lm_adopt(void *priv, const struct lm_port_rec *rec);
 
 /* pds_stats.c */
 int pds_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats);

@@ -257,10 +257,16 @@ pds_adminq_cmd(struct pds_port *p, const void *cmd, void *out)
 {
 	struct pds_adminq *q = &p->adminq;
 	const uint8_t opcode = *(const uint8_t *)cmd;
-	struct lm_ionic_admin_comp comp;
+	struct lm_ionic_admin_comp comp = { 0 };
 	uint16_t index = q->head;
 	int ret;
 
+	/* What is set will be as in the state that comes; what is stopped answers nothing. */
+	if (pds_lm_is_away(p)) {
+		if (out != NULL)
+			memcpy(out, &comp, sizeof(comp));
+		return p->incoming ? 0 : -EBUSY;
+	}
 	memcpy(q->desc[index], cmd, LM_PDS_DEVCMD_BYTES);
 	q->head = (index + 1) & (PDS_ADMINQ_SIZE - 1);
 	adminq_ring(p);

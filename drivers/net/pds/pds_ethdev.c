@@ -121,6 +121,35 @@ needs_scatter(const struct rte_eth_dev *dev)
 	return false;
 }
 
+static void
+set_bursts(struct rte_eth_dev *dev)
+{
+	dev->data->scattered_rx = needs_scatter(dev);
+	dev->rx_pkt_burst = dev->data->scattered_rx ? pds_rx_burst_scattered : pds_rx_burst;
+	dev->tx_pkt_burst = pds_tx_burst;
+	dev->tx_pkt_prepare = pds_tx_prepare;
+}
+
+/* What the device is told comes from the function whose state will be loaded. */
+static int
+start_incoming(struct rte_eth_dev *dev)
+{
+	int ret;
+
+	ret = pds_rxqs_fit(dev);
+	if (ret == 0)
+		ret = pds_intr_start(dev);
+	if (ret != 0)
+		return ret;
+	set_bursts(dev);
+	ret = pds_lm_start(dev);
+	if (ret != 0)
+		pds_intr_stop(dev);
+	else
+		dev->data->dev_started = 1;
+	return ret;
+}
+
 static int
 pds_start(struct rte_eth_dev *dev)
 {
@@ -129,6 +158,12 @@ pds_start(struct rte_eth_dev *dev)
 			LM_IONIC_RX_MODE_F_BROADCAST;
 	int ret;
 
+	if (p->gone) {
+		PDS_LOG(ERR, p, "the function was given up; reset the port first");
+		return -EBUSY;
+	}
+	if (p->incoming)
+		return start_incoming(dev);
 	mode |= dev->data->promiscuous ? LM_IONIC_RX_MODE_F_PROMISC : 0;
 	mode |= dev->data->all_multicast ? LM_IONIC_RX_MODE_F_ALLMULTI : 0;
 	ret = pds_lif_features(p, wanted_features(dev));
@@ -142,11 +177,10 @@ pds_start(struct rte_eth_dev *dev)
 		ret = pds_intr_start(dev);
 	if (ret != 0)
 		return ret;
-	dev->data->scattered_rx = needs_scatter(dev);
-	dev->rx_pkt_burst = dev->data->scattered_rx ? pds_rx_burst_scattered : pds_rx_burst;
-	dev->tx_pkt_burst = pds_tx_burst;
-	dev->tx_pkt_prepare = pds_tx_prepare;
+	set_bursts(dev);
 	ret = start_queues(dev);
+	if (ret == 0)
+		ret = pds_lm_start(dev);
 	if (ret != 0) {
 		(void)stop_queues(dev);
 		pds_intr_stop(dev);
@@ -160,9 +194,10 @@ pds_start(struct rte_eth_dev *dev)
 static int
 pds_stop(struct rte_eth_dev *dev)
 {
-	int ret;
+	int ret = 0;
 
-	ret = stop_queues(dev);
+	if (!pds_lm_stop(dev))
+		ret = stop_queues(dev);
 	pds_intr_stop(dev);
 	dev->data->dev_started = 0;
 	(void)pds_link_update(dev, 0);
@@ -177,6 +212,7 @@ pds_close(struct rte_eth_dev *dev)
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return 0;
+	(void)pds_lm_stop(dev);
 	pds_intr_stop(dev);
 	pds_intr_release(dev);
 	/* The reset in here ends all DMA: buffers of queues that did not stop are free then. */
@@ -211,6 +247,8 @@ pds_reset(struct rte_eth_dev *dev)
 	memset(p->vlan_filter, 0, sizeof(p->vlan_filter));
 	memset(&p->stats_base, 0, sizeof(p->stats_base));
 	p->nb_mcast = 0;
+	p->incoming = false;
+	p->gone = false;
 	ret = lm_pci_reset(p->pci);
 	if (ret == 0 || ret == -ENOTSUP)
 		ret = pds_lif_up(p);
@@ -435,6 +473,28 @@ set_functions(struct rte_eth_dev *dev)
 	dev->tx_descriptor_status = pds_tx_descriptor_status;
 }
 
+/* All that the device sees is in the window, or all that DPDK has. */
+static int
+map_memory(struct pds_port *p)
+{
+	struct lm_pci_dma dma = { .prot = LM_PCI_PROT_READ | LM_PCI_PROT_WRITE };
+	int ret;
+
+	if (p->window == NULL) {
+		ret = lm_pci_heap_map(p->pci, &p->heap);
+	} else {
+		dma.vaddr = lm_window_base(p->window);
+		dma.iova = (uintptr_t)dma.vaddr;
+		dma.size_bytes = lm_window_size(p->window);
+		dma.fd = lm_window_fd(p->window);
+		ret = lm_pci_dma_map(p->pci, &dma);
+	}
+	if (ret != 0)
+		PDS_LOG(ERR, p, "the device cannot reach %s: %s", p->window == NULL ?
+			"DPDK's memory" : "the window", lm_pci_strerror(p->pci));
+	return ret;
+}
+
 static int
 bring_up(struct rte_eth_dev *dev, struct lm_pci *pci)
 {
@@ -449,12 +509,11 @@ bring_up(struct rte_eth_dev *dev, struct lm_pci *pci)
 			PDS_MAX_MAC * sizeof(struct rte_ether_addr), 0);
 	if (dev->data->mac_addrs == NULL)
 		return -ENOMEM;
-	ret = lm_pci_heap_map(pci, &p->heap);
-	if (ret != 0) {
-		PDS_LOG(ERR, p, "the device cannot reach DPDK's memory: %s", lm_pci_strerror(pci));
+	p->window = lm_port_prepared(p->name, &p->incoming);
+	ret = map_memory(p);
+	if (ret != 0)
 		return ret;
-	}
-	ret = pds_lif_up(p);
+	ret = p->incoming ? pds_lif_look(p) : pds_lif_up(p);
 	if (ret == 0) {
 		ret = pds_intr_init(dev);
 		if (ret != 0)
@@ -477,7 +536,7 @@ pds_port_init(struct rte_eth_dev *dev, void *arg)
 	ret = lm_quiesce_init();
 	if (ret == 0)
 		ret = bring_up(dev, arg);
-	if (ret == 0)
+	if (ret == 0 && !((struct pds_port *)dev->data->dev_private)->incoming)
 		ret = pds_mac_addr_add(dev, dev->data->mac_addrs, 0, 0);
 	return ret;
 }

@@ -125,8 +125,8 @@ on_notify(void *arg)
 	struct pds_port *p = dev->data->dev_private;
 	uint64_t count;
 
-	if (read(p->link_fd, &count, sizeof(count)) < 0)
-		return;
+	if (read(p->link_fd, &count, sizeof(count)) < 0 || pds_lm_is_away(p))
+		return; /* pds_intr_fire() makes up for it */
 	take_events(dev);
 	(void)vector_arm(p, 0);
 }
@@ -257,6 +257,19 @@ pds_intr_stop(struct rte_eth_dev *dev)
 		rte_intr_vec_list_free(p->link_intr);
 		(void)rte_intr_nb_efd_set(p->link_intr, 0);
 	}
+}
+
+void
+pds_intr_fire(struct rte_eth_dev *dev)
+{
+	struct pds_port *p = dev->data->dev_private;
+	unsigned int i;
+
+	if (p->link_fd >= 0)
+		(void)eventfd_write(p->link_fd, 1);
+	for (i = 0; i < PDS_MAX_QUEUES; i++)
+		if (p->rxq_fds[i] >= 0)
+			(void)eventfd_write(p->rxq_fds[i], 1);
 }
 
 int

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_malloc.h>
+
 #include "pds.h"
 
 /* Firmware writes port_info in the largest form that any driver has: with all its statistics. */
@@ -17,6 +19,17 @@ pds_dma_alloc(struct pds_port *p, const char *what, unsigned int index, size_t b
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 
+	dma->bytes = bytes;
+	if (p->window != NULL) {
+		dma->own = p->incoming ? rte_zmalloc("pds incoming", bytes, PDS_PAGE_BYTES) : NULL;
+		dma->va = p->incoming ? dma->own :
+				lm_window_alloc(p->window, bytes, PDS_PAGE_BYTES);
+		dma->iova = (uintptr_t)dma->va;
+		if (dma->va == NULL)
+			PDS_LOG(ERR, p, "no memory in the window for %s %u: %zu bytes", what, index,
+				bytes);
+		return dma->va == NULL ? -ENOMEM : 0;
+	}
 	snprintf(name, sizeof(name), "pds_%u_%s_%u", p->data->port_id, what, index);
 	dma->mz = rte_memzone_reserve_aligned(name, bytes, p->data->numa_node,
 			RTE_MEMZONE_IOVA_CONTIG, PDS_PAGE_BYTES);
@@ -35,6 +48,7 @@ pds_dma_free(struct pds_dma *dma)
 {
 	if (dma->mz != NULL)
 		rte_memzone_free(dma->mz);
+	rte_free(dma->own);
 	memset(dma, 0, sizeof(*dma));
 }
 
@@ -334,6 +348,58 @@ read_mac(struct pds_port *p)
 	return 0;
 }
 
+/* An incoming port: nothing that the state of another function would not replace. */
+static int
+stand_in(struct pds_port *p)
+{
+	int ret;
+
+	ret = pds_dma_alloc(p, "port", 0, PORT_INFO_BYTES, &p->port_info_dma);
+	if (ret == 0)
+		ret = pds_dma_alloc(p, "lif", 0, sizeof(struct lm_ionic_lif_info),
+				&p->lif_info_dma);
+	if (ret == 0)
+		ret = pds_dma_alloc(p, "rss", 0, PDS_RSS_MAX_ENTRIES, &p->rss_dma);
+	if (ret == 0)
+		ret = pds_dma_alloc(p, "adminq", 0, 2 * PDS_PAGE_BYTES, &p->adminq.dma);
+	if (ret == 0)
+		ret = pds_dma_alloc(p, "notifyq", 0, 2 * PDS_PAGE_BYTES, &p->notifyq.dma);
+	if (ret != 0)
+		return ret;
+	p->port_info = p->port_info_dma.va;
+	p->lif_info = p->lif_info_dma.va;
+	p->rss_table = p->rss_dma.va;
+	p->notifyq.events = RTE_PTR_ADD(p->notifyq.dma.va, PDS_PAGE_BYTES);
+	return 0;
+}
+
+int
+pds_lif_look(struct pds_port *p)
+{
+	int ret;
+
+	ret = lm_pci_bus_master(p->pci, true);
+	if (ret == 0)
+		ret = find_bars(p);
+	if (ret == 0)
+		ret = read_info(p);
+	if (ret == 0)
+		ret = identify(p);
+	if (ret == 0)
+		ret = simple_devcmd(p, LM_IONIC_CMD_INIT);
+	if (ret == 0)
+		ret = lif_identify(p);
+	if (ret == 0)
+		ret = queue_versions(p);
+	if (ret == 0)
+		ret = stand_in(p);
+	if (ret != 0) {
+		PDS_LOG(ERR, p, "the function does not tell what it is: %s", strerror(-ret));
+		pds_lif_down(p);
+	}
+	return ret;
+}
+
 int
 pds_lif_up(struct pds_port *p)
 {
@@ -373,8 +439,10 @@ pds_lif_up(struct pds_port *p)
 void
 pds_lif_down(struct pds_port *p)
 {
-	/* After this the device writes nowhere. */
-	if (lm_pci_alive(p->pci))
+	/* After this the device writes nowhere. One that was stopped by its PF takes no commands. */
+	if (lm_pci_alive(p->pci) && (p->gone || p->incoming))
+		(void)lm_pci_reset(p->pci);
+	else if (lm_pci_alive(p->pci))
 		(void)simple_devcmd(p, LM_IONIC_CMD_RESET);
 	pds_adminq_release(p);
 	pds_dma_free(&p->notifyq.dma);

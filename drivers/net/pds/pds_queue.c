@@ -32,8 +32,8 @@ pds_doorbell_post(struct pds_port *p, uint16_t page, uint8_t hw_type, uint64_t v
 			sizeof(value));
 }
 
-static volatile uint64_t *
-doorbell_ptr(struct pds_port *p, uint16_t page, uint8_t hw_type)
+volatile uint64_t *
+pds_doorbell_ptr(struct pds_port *p, uint16_t page, uint8_t hw_type)
 {
 	return lm_pci_bar_ptr(p->pci, p->bar_db, doorbell_offset(p, page, hw_type),
 			sizeof(uint64_t));
@@ -99,6 +99,17 @@ rx_buffers(struct pds_rxq *q)
 	return -EINVAL;
 }
 
+int
+pds_rxqs_fit(struct rte_eth_dev *dev)
+{
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++)
+		ret = rx_buffers(dev->data->rx_queues[i]);
+	return ret;
+}
+
 /* data_off, refcnt, nb_segs and port, which lie together, as one word. */
 static uint64_t
 rearm_value(uint16_t port_id)
@@ -115,12 +126,44 @@ rearm_value(uint16_t port_id)
 	return value;
 }
 
+static struct layout
+rxq_layout(const struct pds_rxq *q)
+{
+	return lay_out(q->mask + 1u, sizeof(*q->desc), sizeof(*q->comp),
+			sizeof(*q->sg) * LM_IONIC_RX_SG_DESC_STRIDE);
+}
+
+static struct layout
+txq_layout(const struct pds_txq *q)
+{
+	return lay_out(q->mask + 1u, sizeof(*q->desc), sizeof(*q->comp),
+			sizeof(*q->sg) * q->sg_stride);
+}
+
+void
+pds_rxq_place(struct pds_rxq *q)
+{
+	const struct layout l = rxq_layout(q);
+
+	q->desc = q->dma.va;
+	q->comp = RTE_PTR_ADD(q->dma.va, l.comp);
+	q->sg = RTE_PTR_ADD(q->dma.va, l.sg);
+}
+
+void
+pds_txq_place(struct pds_txq *q)
+{
+	const struct layout l = txq_layout(q);
+
+	q->desc = q->dma.va;
+	q->comp = RTE_PTR_ADD(q->dma.va, l.comp);
+	q->sg = RTE_PTR_ADD(q->dma.va, l.sg);
+}
+
 static int
 rxq_fill_in(struct pds_rxq *q, uint16_t nb_desc, const struct rte_eth_rxconf *conf)
 {
 	struct pds_port *p = q->port;
-	const struct layout l = lay_out(nb_desc, sizeof(*q->desc), sizeof(*q->comp),
-			sizeof(*q->sg) * LM_IONIC_RX_SG_DESC_STRIDE);
 	char name[24];
 	int ret;
 
@@ -134,12 +177,12 @@ rxq_fill_in(struct pds_rxq *q, uint16_t nb_desc, const struct rte_eth_rxconf *co
 	q->color = LM_IONIC_COMP_COLOR_MASK;
 	q->flags = p->rx_flags;
 	q->rearm = rearm_value(p->data->port_id);
-	ret = pds_dma_alloc(p, "rxq", q->index, l.bytes, &q->dma);
+	q->base_flags = (rte_pktmbuf_priv_flags(q->pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) != 0 ?
+			RTE_MBUF_F_EXTERNAL : 0;
+	ret = pds_dma_alloc(p, "rxq", q->index, rxq_layout(q).bytes, &q->dma);
 	if (ret != 0)
 		return ret;
-	q->desc = q->dma.va;
-	q->comp = RTE_PTR_ADD(q->dma.va, l.comp);
-	q->sg = RTE_PTR_ADD(q->dma.va, l.sg);
+	pds_rxq_place(q);
 	/* For the most buffers that a descriptor can have: the MTU may change before the start. */
 	q->mbufs = rte_zmalloc_socket("pds rx mbufs",
 			nb_desc * (1 + LM_IONIC_RX_MAX_SG_ELEMS) * sizeof(*q->mbufs),
@@ -198,9 +241,6 @@ pds_txq_setup(struct rte_eth_dev *dev, uint16_t index, uint16_t nb_desc, unsigne
 		const struct rte_eth_txconf *conf)
 {
 	struct pds_port *p = dev->data->dev_private;
-	const struct layout l = lay_out(nb_desc, sizeof(struct lm_ionic_txq_desc),
-			sizeof(struct lm_ionic_txq_comp),
-			sizeof(struct lm_ionic_txq_sg_elem) * p->tx_stride);
 	struct pds_txq *q;
 	char name[24];
 	int ret;
@@ -225,11 +265,9 @@ pds_txq_setup(struct rte_eth_dev *dev, uint16_t index, uint16_t nb_desc, unsigne
 	q->free_thresh = conf->tx_free_thresh != 0 ? conf->tx_free_thresh : nb_desc / 4;
 	q->sg_stride = p->tx_stride;
 	q->max_segs = 1 + p->tx_max_sg;
-	ret = pds_dma_alloc(p, "txq", index, l.bytes, &q->dma);
+	ret = pds_dma_alloc(p, "txq", index, txq_layout(q).bytes, &q->dma);
 	if (ret == 0) {
-		q->desc = q->dma.va;
-		q->comp = RTE_PTR_ADD(q->dma.va, l.comp);
-		q->sg = RTE_PTR_ADD(q->dma.va, l.sg);
+		pds_txq_place(q);
 		q->mbufs = rte_zmalloc_socket("pds tx mbufs", nb_desc * sizeof(*q->mbufs),
 				RTE_CACHE_LINE_SIZE, (int)socket);
 		ret = q->mbufs == NULL ? -ENOMEM : 0;
@@ -259,7 +297,7 @@ rxq_prepare(struct pds_rxq *q)
 	struct lm_ionic_rxq_sg_elem *sg = q->sg;
 	unsigned int i, k;
 
-	memset(q->dma.va, 0, q->dma.mz->len);
+	memset(q->dma.va, 0, q->dma.bytes);
 	q->has_hash = q->port->rss_types != 0;
 	for (i = 0; i <= q->mask; i++, sg += LM_IONIC_RX_SG_DESC_STRIDE) {
 		q->desc[i].opcode = q->nb_segs == 1 ? LM_IONIC_RXQ_DESC_OPCODE_SIMPLE :
@@ -301,7 +339,7 @@ pds_rxq_start(struct rte_eth_dev *dev, uint16_t index)
 	ret = pds_q_init(p, &cmd, &q->qid, &q->hw_type);
 	if (ret != 0)
 		return ret;
-	q->db = doorbell_ptr(p, page, q->hw_type);
+	q->db = pds_doorbell_ptr(p, page, q->hw_type);
 	q->db_value = (uint64_t)q->qid << LM_PDS_DBELL_QID_SHIFT;
 	pds_rx_fill(q);
 	dev->data->rx_queue_state[index] = RTE_ETH_QUEUE_STATE_STARTED;
@@ -327,14 +365,14 @@ pds_txq_start(struct rte_eth_dev *dev, uint16_t index)
 
 	if (dev->data->tx_queue_state[index] == RTE_ETH_QUEUE_STATE_STARTED)
 		return 0;
-	memset(q->dma.va, 0, q->dma.mz->len);
+	memset(q->dma.va, 0, q->dma.bytes);
 	lm_le64_set(&cmd.ring_base, q->dma.iova);
 	lm_le64_set(&cmd.cq_ring_base, q->dma.iova + RTE_PTR_DIFF(q->comp, q->dma.va));
 	lm_le64_set(&cmd.sg_ring_base, q->dma.iova + RTE_PTR_DIFF(q->sg, q->dma.va));
 	ret = pds_q_init(p, &cmd, &q->qid, &q->hw_type);
 	if (ret != 0)
 		return ret;
-	q->db = doorbell_ptr(p, page, q->hw_type);
+	q->db = pds_doorbell_ptr(p, page, q->hw_type);
 	q->db_value = (uint64_t)q->qid << LM_PDS_DBELL_QID_SHIFT;
 	dev->data->tx_queue_state[index] = RTE_ETH_QUEUE_STATE_STARTED;
 	return 0;

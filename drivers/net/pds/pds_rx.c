@@ -57,7 +57,7 @@ pds_rx_flags_init(struct pds_port *p)
 static inline void
 describe(const struct pds_rxq *q, const struct lm_ionic_rxq_comp *c, struct rte_mbuf *m)
 {
-	uint64_t flags = q->flags[c->csum_flags];
+	uint64_t flags = q->base_flags | q->flags[c->csum_flags];
 	uint8_t type = c->pkt_type_color & LM_IONIC_RXQ_COMP_PKT_TYPE_MASK;
 
 	*(uint64_t *)RTE_PTR_ADD(m, offsetof(struct rte_mbuf, data_off)) = q->rearm;
@@ -113,8 +113,8 @@ unfilled(const struct pds_rxq *q)
 	return (q->tail - q->head - 1) & q->mask;
 }
 
-static void
-ring(struct pds_rxq *q)
+void
+pds_rx_ring(struct pds_rxq *q)
 {
 	uint64_t value = q->db_value | q->head;
 
@@ -193,7 +193,7 @@ pds_rx_fill(struct pds_rxq *q)
 			break;
 	}
 	if (q->head != before)
-		ring(q);
+		pds_rx_ring(q);
 }
 
 static inline bool
@@ -321,15 +321,20 @@ pds_rx_drain(struct pds_rxq *q)
 uint32_t
 pds_rx_queue_used(struct pds_rxq *q)
 {
-	uint8_t color = q->color;
-	uint16_t at = q->tail;
+	uint8_t color;
+	uint16_t at;
 	uint32_t nb = 0;
 
+	if (!lm_quiesce_enter(&q->quiesce))
+		return 0;
+	color = q->color;
+	at = q->tail;
 	while (nb < q->mask && (q->comp[at].pkt_type_color & LM_IONIC_COMP_COLOR_MASK) == color) {
 		at = (at + 1) & q->mask;
 		color ^= at == 0 ? LM_IONIC_COMP_COLOR_MASK : 0;
 		nb++;
 	}
+	lm_quiesce_exit(&q->quiesce);
 	return nb;
 }
 

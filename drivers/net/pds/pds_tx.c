@@ -96,6 +96,27 @@ clean(struct pds_txq *q)
 		free_any(q, done);
 }
 
+uint16_t
+pds_tx_completed(const struct pds_txq *q)
+{
+	const volatile struct lm_ionic_txq_comp *c;
+	uint16_t at = q->comp_tail, last, nb, done = 0, seen;
+	uint8_t color = q->color;
+
+	for (seen = 0; seen <= q->mask; seen++) {
+		c = &q->comp[at];
+		if ((c->color & LM_IONIC_COMP_COLOR_MASK) != color)
+			break;
+		last = c->comp_index;
+		at = (at + 1) & q->mask;
+		color ^= at == 0 ? LM_IONIC_COMP_COLOR_MASK : 0;
+		nb = ((last - q->tail) & q->mask) + 1;
+		if (last <= q->mask && nb <= outstanding(q) && nb >= done)
+			done = nb;
+	}
+	return done;
+}
+
 static inline uint64_t
 command(uint64_t iova, unsigned int opcode, unsigned int flags, unsigned int nb_more)
 {
@@ -141,8 +162,8 @@ enqueue(struct pds_txq *q, struct rte_mbuf *m)
 	q->head = (q->head + 1) & q->mask;
 }
 
-static void
-ring(struct pds_txq *q)
+void
+pds_tx_ring(struct pds_txq *q)
 {
 	uint64_t value = q->db_value | q->head;
 
@@ -199,7 +220,7 @@ transmit(struct pds_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	}
 	q->stats.bytes += bytes;
 	if (q->head != before)
-		ring(q);
+		pds_tx_ring(q);
 	return nb;
 }
 
