@@ -30,6 +30,7 @@ dm_args_usage(const char *program)
 		"  --queue-size N        at most (default: 256)\n"
 		"  --mtu N               68 to 65521; 0: do not offer MTU (default: 1500)\n"
 		"  --features HEXMASK    offer at most these\n"
+		"  --iova-bits N         that the device can address; others are refused\n"
 		"  --notify-shared       one doorbell for all queues, trapped\n"
 		"  --control PATH        control socket, a JSON object per line\n"
 		"  --trace PATH          save what drivers have used of the device, at the end\n"
@@ -137,6 +138,8 @@ dm_args_one(const struct option *option, const char *text, struct dm_args *args)
 		return dm_args_features(name, text, &args->features);
 	case 'o':
 		return dm_args_add(name, text, args->options, DM_MAX_OPTIONS, &args->nb_options);
+	case 'i':
+		return dm_args_number(name, text, 20, 64, &args->iova_bits);
 	case 'n':
 		args->notify_shared = true;
 		return 0;
@@ -191,6 +194,7 @@ dm_args_parse(int argc, char **argv, struct dm_args *args)
 		{ "queue-size", required_argument, NULL, 'q' },
 		{ "mtu", required_argument, NULL, 'u' },
 		{ "features", required_argument, NULL, 'f' },
+		{ "iova-bits", required_argument, NULL, 'i' },
 		{ "notify-shared", no_argument, NULL, 'n' },
 		{ "fault", required_argument, NULL, 'x' },
 		{ "option", required_argument, NULL, 'o' },

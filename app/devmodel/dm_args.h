@@ -33,6 +33,7 @@ struct dm_args {
 	uint16_t queue_size;
 	uint16_t mtu;
 	uint64_t features;
+	uint16_t iova_bits; /* 0: all */
 	bool notify_shared;
 	bool help;
 	struct dm_faults faults;

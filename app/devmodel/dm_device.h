@@ -113,6 +113,7 @@ struct dm_device {
 	uint16_t nb_vectors;
 	int wake_fd;                                /* also wakes the thread; -1: none */
 	bool strict;                                /* as lm_vu_server_conf */
+	uint8_t iova_bits;
 };
 
 #endif /* DM_DEVICE_H */

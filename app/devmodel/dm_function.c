@@ -256,6 +256,7 @@ dm_function_open(struct dm_function *f)
 		.path = f->path,
 		.irq_counts[LM_VU_IRQ_MSIX] = f->device.nb_vectors,
 		.strict = f->device.strict,
+		.iova_bits = f->device.iova_bits,
 		.ops = &f->server_ops,
 		.ctx = f,
 	};

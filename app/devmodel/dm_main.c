@@ -144,6 +144,8 @@ dm_app_devices(struct dm_app *app, const struct dm_args *args)
 		app->functions[i].host.trace = app->trace;
 	}
 	ret = args->type->create(args, app->wires, app->functions);
+	for (i = 0; i < app->nb_functions; i++)
+		app->functions[i].device.iova_bits = (uint8_t)args->iova_bits;
 	return ret == 0 ? dm_app_faults(app, args) :
 			dm_app_fail("cannot create", args->type->name, ret);
 }

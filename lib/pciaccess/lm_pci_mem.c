@@ -50,9 +50,15 @@ lm_pci_dma_check(const struct lm_pci *pci, const struct lm_pci_dma *dma, struct 
 	if (dma->prot == 0 || (dma->prot & ~(LM_PCI_PROT_READ | LM_PCI_PROT_WRITE)) != 0)
 		return lm_pci_fail(pci, -EINVAL, "region " LM_PCI_REGION " has rights 0x%x",
 				LM_PCI_REGION_ARGS(dma), dma->prot);
+	if (pci->nb_ranges == 0)
+		return lm_pci_fail(pci, -ERANGE, "region " LM_PCI_REGION
+				" is outside what the device can reach, which is nothing",
+				LM_PCI_REGION_ARGS(dma));
 	if (!reachable(pci, dma))
 		return lm_pci_fail(pci, -ERANGE, "region " LM_PCI_REGION
-				" is outside what the device can reach", LM_PCI_REGION_ARGS(dma));
+				" is outside what the device can reach, 0x%" PRIx64 " to 0x%"
+				PRIx64, LM_PCI_REGION_ARGS(dma), pci->ranges[0].first,
+				pci->ranges[pci->nb_ranges - 1].last);
 	if (dma->fd < 0) {
 		if (pci->ops->dma_needs_fd || dma->vaddr == NULL)
 			return lm_pci_fail(pci, -EBADF, "region " LM_PCI_REGION

@@ -290,6 +290,16 @@ read_device(struct lm_pci *pci)
 	return 0;
 }
 
+/* Not of the specification: without it, what an IOMMU usually reaches. */
+static uint64_t
+read_aperture(const struct lm_pci *pci)
+{
+	uint8_t bits = lm_vu_client_caps(client_of(pci))->iova_bits;
+
+	return bits == 0 || bits >= 64 || APERTURE_LAST >> bits == 0 ? APERTURE_LAST :
+		(UINT64_C(1) << bits) - 1;
+}
+
 static void
 read_page_size(struct lm_pci *pci)
 {
@@ -322,7 +332,7 @@ lm_pci_open_vfio_user(const char *path, const struct lm_pci_params *params, stru
 	}
 	pci->priv = client;
 	pci->event_fd = lm_vu_client_fd(client);
-	pci->ranges[0] = (struct lm_pci_range){ .first = 0, .last = APERTURE_LAST };
+	pci->ranges[0] = (struct lm_pci_range){ .first = 0, .last = read_aperture(pci) };
 	pci->nb_ranges = 1;
 	read_page_size(pci);
 	ret = read_device(pci);

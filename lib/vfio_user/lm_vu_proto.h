@@ -99,6 +99,7 @@ struct lm_vu_caps {
 	uint8_t twin_socket;       /* server-to-client commands travel on a second socket */
 	uint8_t mig_precopy_info;  /* MIG_GET_PRECOPY_INFO understood */
 	uint8_t mig_data_size;     /* feature MIG_DATA_SIZE understood */
+	uint8_t iova_bits;         /* of the server: what its device can address; 0: not said */
 };
 
 #endif /* LM_VU_PROTO_H */

@@ -108,6 +108,7 @@ lm_vu_srv_version(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_re
 	if (theirs.minor < ours.minor)
 		ours.minor = c->minor = theirs.minor;
 	c->max_dma_maps = s->conf.max_dma_maps;
+	c->iova_bits = s->conf.iova_bits;
 	c->write_multiple &= theirs.caps.write_multiple;
 	c->mig_precopy_info = theirs.caps.mig_precopy_info && s->ops->mig_precopy_info != NULL;
 	c->mig_data_size = theirs.caps.mig_data_size && s->ops->mig_data_size != NULL;

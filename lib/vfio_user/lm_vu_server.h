@@ -88,6 +88,7 @@ struct lm_vu_server_conf {
 	struct lm_vu_region_conf regions[LM_VU_NUM_REGIONS];
 	uint32_t irq_counts[LM_VU_NUM_IRQS];
 	uint32_t max_dma_maps; /* 0: 1024 */
+	uint8_t iova_bits;     /* that the device can address, told to clients; 0: all */
 	/**
 	 * Refuse what libvfio-user refuses (its lib/libvfio-user.c and lib/dma.c of 2026): while
 	 * the device is in STOP or STOP_COPY all commands but region access (in STOP only),

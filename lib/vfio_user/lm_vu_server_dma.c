@@ -20,6 +20,9 @@ lm_vu_srv_dma_map(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_re
 	memcpy(&map, msg->payload, sizeof(map));
 	if (map.argsz < sizeof(map) || msg->nb_fds > 1)
 		return -EINVAL;
+	if (s->conf.iova_bits != 0 && s->conf.iova_bits < 64 && (map.size == 0 ||
+			(map.addr | (map.addr + (map.size - 1))) >> s->conf.iova_bits != 0))
+		return -EINVAL;
 	ret = lm_vu_dma_add(&s->dma, &map, msg->nb_fds == 1 ? msg->fds[0] : -1);
 	if (ret == 0 && s->ops->dma_mapped != NULL)
 		s->ops->dma_mapped(s->ctx, map.addr, map.size, map.flags);

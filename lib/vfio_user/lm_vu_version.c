@@ -116,6 +116,7 @@ parse_caps(const json_t *caps, struct lm_vu_offer *offer)
 {
 	struct lm_vu_caps *c = &offer->caps;
 	uint64_t fds = c->max_msg_fds, xfer = c->max_data_xfer_bytes, maps = c->max_dma_maps;
+	uint64_t bits = 0;
 	int ret;
 
 	if (!json_is_object(caps))
@@ -127,6 +128,8 @@ parse_caps(const json_t *caps, struct lm_vu_offer *offer)
 		ret = get_number(caps, "max_dma_maps", 1, INT32_MAX, &maps);
 	if (ret == 0)
 		ret = get_number(caps, "pgsizes", 1, INT64_MAX, &c->pgsizes);
+	if (ret == 0)
+		ret = get_number(caps, "iova_bits", LM_VU_MIN_IOVA_BITS, 64, &bits);
 	if (ret == 0)
 		ret = get_bool(caps, "write_multiple", &c->write_multiple);
 	if (ret == 0)
@@ -140,6 +143,7 @@ parse_caps(const json_t *caps, struct lm_vu_offer *offer)
 	c->max_msg_fds = (uint32_t)fds;
 	c->max_data_xfer_bytes = (uint32_t)xfer;
 	c->max_dma_maps = (uint32_t)maps;
+	c->iova_bits = (uint8_t)bits;
 	return ret;
 }
 
@@ -190,6 +194,8 @@ format_caps(json_t *caps, const struct lm_vu_offer *offer)
 	ret |= add(caps, "max_data_xfer_size", json_integer(c->max_data_xfer_bytes));
 	ret |= add(caps, "max_dma_maps", json_integer(c->max_dma_maps));
 	ret |= add(caps, "pgsizes", json_integer((json_int_t)c->pgsizes));
+	if (c->iova_bits != 0)
+		ret |= add(caps, "iova_bits", json_integer(c->iova_bits));
 	if (c->write_multiple)
 		ret |= add(caps, "write_multiple", json_true());
 	if (c->mig_precopy_info)

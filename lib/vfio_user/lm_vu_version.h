@@ -13,6 +13,7 @@
 #include "lm_vu_wire.h"
 
 #define LM_VU_JSON_MAX 4096u
+#define LM_VU_MIN_IOVA_BITS 20u
 
 /** What a VERSION payload says; what it leaves out has the specification's default. */
 struct lm_vu_offer {

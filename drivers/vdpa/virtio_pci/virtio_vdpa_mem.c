@@ -96,7 +96,8 @@ mem_map(struct virtio_vdpa *dev, const struct rte_vhost_memory *mem)
 	virtio_vdpa_gauge(dev, VIRTIO_VDPA_MAP_US, virtio_vdpa_now_us() - begin);
 	if (ret != 0)
 		VDPA_LOG(ERR, dev, "cannot map the guest's memory (%" PRIu32 " regions, up to 0x%"
-			PRIx64 "): %s", mem->nregions, dev->max_gpa, strerror(-ret));
+			PRIx64 "): %s", mem->nregions, dev->max_gpa,
+			lm_pci_strerror(dev->pci));
 	return ret;
 }
 

@@ -87,7 +87,10 @@ mode_relay(struct virtio_vdpa_queue *q, uint16_t base)
 	int ret;
 
 	ret = mode_shadow(q);
-	if (ret == 0) {
+	if (ret != 0) {
+		VDPA_LOG(ERR, dev, "queue %u: no memory for a shadow ring: %s", q->index,
+			lm_pci_strerror(dev->pci));
+	} else {
 		conf.shadow = q->shadow.vaddr;
 		conf.shadow_iova = q->shadow.iova;
 		ret = virtio_vdpa_relay_create(&conf, &relay);

@@ -34,7 +34,8 @@ virtio_vdpa_pci_probe(struct rte_pci_driver *drv, struct rte_pci_device *pci_dev
 		return 1;
 	ret = lm_pci_open_eal(pci_dev, &params, &pci);
 	if (ret != 0) {
-		VDPA_LOG_NAME(ERR, name, "cannot open the function: %s", strerror(-ret));
+		VDPA_LOG_NAME(ERR, name, "cannot open the function: %s",
+			lm_pci_strerror(NULL));
 		return ret;
 	}
 	ret = virtio_vdpa_create(&pci_dev->device, name, &args, pci);

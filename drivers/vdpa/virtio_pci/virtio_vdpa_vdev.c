@@ -28,7 +28,7 @@ virtio_vdpa_vdev_probe(struct rte_vdev_device *vdev)
 	ret = lm_pci_open_vfio_user(args.socket, &params, &pci);
 	if (ret != 0) {
 		VDPA_LOG_NAME(ERR, name, "cannot open the function at %s: %s%s", args.socket,
-			strerror(-ret), ret == -ENOENT || ret == -ECONNREFUSED ?
+			lm_pci_strerror(NULL), ret == -ENOENT || ret == -ECONNREFUSED ?
 			" (is its server running?)" : "");
 		return ret;
 	}
