@@ -55,6 +55,7 @@ if command -v mypy >/dev/null; then
 			test/qemu/test_cli_serve.py test/qemu/test_demo.py \
 			test/qemu/test_kill.py test/qemu/test_migrate.py test/qemu/test_peer.py \
 			test/py/test_migrate_cli.py test/py/test_pds_migrate.py test/py/test_pds_hot.py \
+			test/py/test_pds_cold.py \
 			test/py/pds_bench.py test/py/vfu_pds.py usertools/dpdk-lm-demo-pds.py \
 			test/conformance/test_headers.py test/conformance/test_pds_headers.py \
 			test/conformance/test_state_table.py \

@@ -14,11 +14,13 @@
  *  pds_cmd.c               device commands and the admin queue
  *  pds_queue.c             rings; pds_rx.c, pds_tx.c, pds_tso.c their bursts
  *  pds_intr.c, pds_stats.c
+ *  pds_cold_*.c            handing a port to another process (pds_cold.h)
  *  pds_lm.c                its place in lm_port.h; pds_lm_give.c, pds_lm_adopt.c
  *
  * Control functions are called as ethdev allows: one thread at a time per port.
  */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -66,7 +68,9 @@ struct pds_dma {
 };
 
 struct pds_args {
-	char socket[108]; /* "": a function on the PCI bus */
+	char socket[108];  /* "": a function on the PCI bus */
+	char lm[108];      /* "": nobody can take the port */
+	char lm_from[108]; /* "": it is a port of its own */
 	bool pds;         /* opt-in for the PCI bus, beside net_ionic */
 };
 
@@ -174,6 +178,11 @@ struct pds_port {
 	struct lm_port *lm;             /* started, and in a window */
 	bool incoming;                  /* probed so: device commands wait for a record */
 	bool gone;                      /* given up: only a reset makes a port of it again */
+	bool held;                      /* cold: stopped for who wants it, who does not run yet */
+	struct pds_cold *cold;          /* lm=PATH */
+	char cold_from[108];            /* lm_from=PATH, until it was taken */
+	int cold_fd;
+	pthread_mutex_t admin_lock;     /* the admin queue: pds_cold_give.c has a thread */
 	unsigned int bar_regs; /* which BARs these are */
 	unsigned int bar_db;
 
@@ -211,6 +220,7 @@ struct pds_port {
 	uint32_t mac_filter[PDS_MAX_MAC]; /* id + 1; 0: none */
 	uint32_t nb_mcast;
 	uint32_t mcast_filter[PDS_MAX_MAC];
+	struct rte_ether_addr mcast[PDS_MAX_MAC];
 	uint32_t vlan_filter[RTE_ETHER_MAX_VLAN_ID + 1]; /* id + 1; 0: none */
 	uint64_t rx_flags[256];
 
@@ -227,7 +237,8 @@ int pds_args_parse(const char *name, const char *text, struct pds_args *args);
 /* pds_ethdev.c */
 
 /** Make the port of a function. @return 0: pci is the port's; else it stays the caller's. */
-int pds_port_create(struct rte_device *dev, const char *name, struct lm_pci *pci);
+int pds_port_create(struct rte_device *dev, const char *name, struct lm_pci *pci,
+		const struct pds_args *args);
 int pds_port_remove(struct rte_device *dev);
 
 /* pds_cmd.c */
@@ -370,6 +381,18 @@ bool pds_lm_stop(struct rte_eth_dev *dev);
 /** The port as a record, and a record that was checked; as struct lm_port_ops has them. */
 int pds_lm_give_up(void *priv, struct lm_port_rec **rec);
 int pds_lm_adopt(void *priv, const struct lm_port_rec *rec);
+
+/* pds_cold_give.c, pds_cold_take.c: pds_cold.h */
+
+/** Let another process take the port, at a socket. */
+int pds_cold_serve(struct pds_port *p, const char *path);
+void pds_cold_end(struct pds_port *p);
+/** At probe: addresses and MTU of the port that will be taken. */
+int pds_cold_peek(struct pds_port *p, const char *path);
+/** At start, when only the queues are missing: stop the other port and set what it has. */
+int pds_cold_take(struct rte_eth_dev *dev);
+/** They run, or result says that they do not: tell the other. @return result, or why not */
+int pds_cold_taken(struct rte_eth_dev *dev, int result);
 
 /* pds_stats.c */
 int pds_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats);

@@ -14,15 +14,18 @@ struct pair {
 };
 
 static int
-take_socket(const char *key, const char *value, void *opaque)
+take_path(const char *key, const char *value, void *opaque)
 {
 	struct pair *pair = opaque;
+	char *to = strcmp(key, "socket") == 0 ? pair->args->socket :
+			strcmp(key, "lm") == 0 ? pair->args->lm : pair->args->lm_from;
 
-	RTE_SET_USED(key);
-	if (value != NULL && strlcpy(pair->args->socket, value, sizeof(pair->args->socket)) <
+	static_assert(sizeof(pair->args->socket) == sizeof(pair->args->lm) &&
+			sizeof(pair->args->lm) == sizeof(pair->args->lm_from), "of one size");
+	if (value != NULL && strlcpy(to, value, sizeof(pair->args->socket)) <
 			sizeof(pair->args->socket))
 		return 0;
-	PDS_LOG_NAME(ERR, pair->name, "socket= takes a path of at most %zu characters",
+	PDS_LOG_NAME(ERR, pair->name, "%s= takes a path of at most %zu characters", key,
 		sizeof(pair->args->socket) - 1);
 	return -EINVAL;
 }
@@ -44,7 +47,7 @@ take_pds(const char *key, const char *value, void *opaque)
 int
 pds_args_parse(const char *name, const char *text, struct pds_args *args)
 {
-	static const char *const keys[] = { "socket", "pds", NULL };
+	static const char *const keys[] = { "socket", "pds", "lm", "lm_from", NULL };
 	struct pair pair = { .name = name, .args = args };
 	struct rte_kvargs *kv;
 	int ret;
@@ -54,10 +57,15 @@ pds_args_parse(const char *name, const char *text, struct pds_args *args)
 		return 0;
 	kv = rte_kvargs_parse(text, keys);
 	if (kv == NULL) {
-		PDS_LOG_NAME(ERR, name, "\"%s\": the arguments are socket=PATH and pds=1", text);
+		PDS_LOG_NAME(ERR, name, "\"%s\": the arguments are socket=PATH, "
+			"pds=1, lm=PATH and lm_from=PATH", text);
 		return -EINVAL;
 	}
-	ret = rte_kvargs_process(kv, "socket", take_socket, &pair);
+	ret = rte_kvargs_process(kv, "socket", take_path, &pair);
+	if (ret == 0)
+		ret = rte_kvargs_process(kv, "lm", take_path, &pair);
+	if (ret == 0)
+		ret = rte_kvargs_process(kv, "lm_from", take_path, &pair);
 	if (ret == 0)
 		ret = rte_kvargs_process(kv, "pds", take_pds, &pair);
 	rte_kvargs_free(kv);

@@ -252,21 +252,15 @@ adminq_wait(struct pds_port *p, uint16_t index, uint8_t opcode, struct lm_ionic_
 	return pds_status_to_errno(comp->status);
 }
 
-int
-pds_adminq_cmd(struct pds_port *p, const void *cmd, void *out)
+static int
+adminq_cmd_locked(struct pds_port *p, const void *cmd, void *out)
 {
 	struct pds_adminq *q = &p->adminq;
 	const uint8_t opcode = *(const uint8_t *)cmd;
-	struct lm_ionic_admin_comp comp = { 0 };
+	struct lm_ionic_admin_comp comp;
 	uint16_t index = q->head;
 	int ret;
 
-	/* What is set will be as in the state that comes; what is stopped answers nothing. */
-	if (pds_lm_is_away(p)) {
-		if (out != NULL)
-			memcpy(out, &comp, sizeof(comp));
-		return p->incoming ? 0 : -EBUSY;
-	}
 	memcpy(q->desc[index], cmd, LM_PDS_DEVCMD_BYTES);
 	q->head = (index + 1) & (PDS_ADMINQ_SIZE - 1);
 	adminq_ring(p);
@@ -277,6 +271,23 @@ pds_adminq_cmd(struct pds_port *p, const void *cmd, void *out)
 		PDS_LOG(DEBUG, p, "admin command %u: %s", opcode, strerror(-ret));
 	else if (out != NULL)
 		memcpy(out, &comp, sizeof(comp));
+	return ret;
+}
+
+int
+pds_adminq_cmd(struct pds_port *p, const void *cmd, void *out)
+{
+	int ret;
+
+	/* What is set will be as in the state that comes; what is stopped answers nothing. */
+	if (pds_lm_is_away(p)) {
+		if (out != NULL)
+			memset(out, 0, sizeof(struct lm_ionic_admin_comp));
+		return p->incoming ? 0 : -EBUSY;
+	}
+	pthread_mutex_lock(&p->admin_lock);
+	ret = adminq_cmd_locked(p, cmd, out);
+	pthread_mutex_unlock(&p->admin_lock);
 	return ret;
 }
 

@@ -178,9 +178,12 @@ pds_start(struct rte_eth_dev *dev)
 	if (ret != 0)
 		return ret;
 	set_bursts(dev);
-	ret = start_queues(dev);
+	ret = pds_cold_take(dev);
+	if (ret == 0)
+		ret = start_queues(dev);
 	if (ret == 0)
 		ret = pds_lm_start(dev);
+	ret = pds_cold_taken(dev, ret);
 	if (ret != 0) {
 		(void)stop_queues(dev);
 		pds_intr_stop(dev);
@@ -212,6 +215,7 @@ pds_close(struct rte_eth_dev *dev)
 
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return 0;
+	pds_cold_end(p);
 	(void)pds_lm_stop(dev);
 	pds_intr_stop(dev);
 	pds_intr_release(dev);
@@ -231,6 +235,7 @@ pds_close(struct rte_eth_dev *dev)
 	lm_pci_close(p->pci);
 	p->heap = NULL;
 	p->pci = NULL;
+	pthread_mutex_destroy(&p->admin_lock);
 	return 0;
 }
 
@@ -495,6 +500,11 @@ map_memory(struct pds_port *p)
 	return ret;
 }
 
+struct init {
+	struct lm_pci *pci;
+	const struct pds_args *args;
+};
+
 static int
 bring_up(struct rte_eth_dev *dev, struct lm_pci *pci)
 {
@@ -504,6 +514,8 @@ bring_up(struct rte_eth_dev *dev, struct lm_pci *pci)
 	strlcpy(p->name, dev->data->name, sizeof(p->name));
 	p->data = dev->data;
 	p->pci = pci;
+	p->cold_fd = -1;
+	pthread_mutex_init(&p->admin_lock, NULL);
 	pds_rx_flags_init(p);
 	dev->data->mac_addrs = rte_zmalloc("pds MAC addresses",
 			PDS_MAX_MAC * sizeof(struct rte_ether_addr), 0);
@@ -527,6 +539,8 @@ bring_up(struct rte_eth_dev *dev, struct lm_pci *pci)
 static int
 pds_port_init(struct rte_eth_dev *dev, void *arg)
 {
+	struct pds_port *p = dev->data->dev_private;
+	const struct init *init = arg;
 	int ret;
 
 	set_functions(dev);
@@ -535,17 +549,31 @@ pds_port_init(struct rte_eth_dev *dev, void *arg)
 	dev->data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	ret = lm_quiesce_init();
 	if (ret == 0)
-		ret = bring_up(dev, arg);
-	if (ret == 0 && !((struct pds_port *)dev->data->dev_private)->incoming)
+		ret = bring_up(dev, init->pci);
+	if (ret == 0 && !p->incoming)
 		ret = pds_mac_addr_add(dev, dev->data->mac_addrs, 0, 0);
+	if (ret != 0)
+		return ret;
+	if (init->args->lm_from[0] != '\0')
+		ret = pds_cold_peek(p, init->args->lm_from);
+	if (ret == 0 && init->args->lm[0] != '\0')
+		ret = pds_cold_serve(p, init->args->lm);
+	if (ret != 0) { /* the handle stays the caller's */
+		pds_intr_release(dev);
+		pds_lif_down(p);
+		lm_pci_heap_unmap(p->heap);
+	}
 	return ret;
 }
 
 int
-pds_port_create(struct rte_device *dev, const char *name, struct lm_pci *pci)
+pds_port_create(struct rte_device *dev, const char *name, struct lm_pci *pci,
+		const struct pds_args *args)
 {
+	struct init init = { .pci = pci, .args = args };
+
 	return rte_eth_dev_create(dev, name, sizeof(struct pds_port), NULL, NULL, pds_port_init,
-			pci);
+			&init);
 }
 
 int

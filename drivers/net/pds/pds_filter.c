@@ -149,6 +149,7 @@ pds_set_mc_addr_list(struct rte_eth_dev *dev, struct rte_ether_addr *list, uint3
 		ret = filter_del(p, &p->mcast_filter[i]);
 	if (ret != 0)
 		return ret;
+	memcpy(p->mcast, list, nb * sizeof(*list));
 	for (p->nb_mcast = 0; p->nb_mcast < nb && ret == 0; p->nb_mcast++)
 		ret = filter_add(p, LM_IONIC_RX_FILTER_MATCH_MAC, &list[p->nb_mcast],
 				sizeof(*list), &p->mcast_filter[p->nb_mcast]);

@@ -53,7 +53,7 @@ pds_lm_is_away(const struct pds_port *p)
 {
 	enum lm_port_mode mode;
 
-	if (p->gone || p->incoming)
+	if (p->gone || p->incoming || p->held)
 		return true;
 	if (p->lm == NULL)
 		return false;

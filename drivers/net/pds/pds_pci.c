@@ -39,7 +39,7 @@ pds_pci_probe(struct rte_pci_driver *drv, struct rte_pci_device *pci_dev)
 			return ret;
 		}
 	}
-	ret = pds_port_create(&pci_dev->device, name, pci);
+	ret = pds_port_create(&pci_dev->device, name, pci, &args);
 	if (ret != 0)
 		lm_pci_close(pci);
 	return ret;
@@ -70,6 +70,6 @@ RTE_PMD_REGISTER_KMOD_DEP(net_pds_pci, "* vfio-pci | pds_vfio_pci");
 /* What dpdk-pmdinfo.py looks for; DPDK's own build makes these strings with a tool it keeps. */
 static const char pds_pmdinfo[] __rte_used =
 	"PMD_INFO_STRING= {\"name\" : \"net_pds\", "
-	"\"params\" : \"socket=<path> pds=<0|1> \", "
+	"\"params\" : \"socket=<path> pds=<0|1> lm=<path> lm_from=<path> \", "
 	"\"kmod\" : \"* vfio-pci | pds_vfio_pci\", "
 	"\"pci_ids\" : [[7640, 4099, 65535, 65535]]}";

@@ -35,7 +35,7 @@ pds_vdev_probe(struct rte_vdev_device *vdev)
 			return ret;
 		}
 	}
-	ret = pds_port_create(&vdev->device, name, pci);
+	ret = pds_port_create(&vdev->device, name, pci, &args);
 	if (ret != 0)
 		lm_pci_close(pci);
 	return ret;
@@ -53,4 +53,4 @@ static struct rte_vdev_driver pds_vdev_driver = {
 };
 
 RTE_PMD_REGISTER_VDEV(net_pds, pds_vdev_driver);
-RTE_PMD_REGISTER_PARAM_STRING(net_pds, "socket=<path> ");
+RTE_PMD_REGISTER_PARAM_STRING(net_pds, "socket=<path> lm=<path> lm_from=<path> ");
