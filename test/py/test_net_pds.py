@@ -318,3 +318,20 @@ def test_says_what_is_wrong(rig: Rig, tmp_path: Path, argument: str, words: str)
         pmd.expect("No probed ethernet devices")
     finally:
         pmd.close()
+
+
+def test_mtu_grows(rig: Rig) -> None:
+    """A port whose queues had one buffer a descriptor is started again with several."""
+    rig.start_model("--mtu", 9000)
+    pmd = rig.testpmd("--forward-mode=io", "--enable-scatter", "--tx-offloads=0x8000",
+                      "--rxd=64", "--txd=64")
+    for mtu, largest in (1500, 1514), (9000, 9014), (1500, 1514):
+        pmd.command("port stop 0")
+        pmd.command(f"port config mtu 0 {mtu}")
+        pmd.command("port start 0")
+        pmd.command("start")
+        sent = frames(100, 60, largest)
+        assert rig.cable.echo(sent, window=8) == sent
+        pmd.command("stop")
+    pmd.quit()
+    rig.check()

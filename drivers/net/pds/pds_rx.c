@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
@@ -308,12 +309,12 @@ pds_rx_drain(struct pds_rxq *q)
 		/* With one buffer each, slots are left as they were when their frame was taken. */
 		if (q->nb_segs == 1 && i >= (unsigned int)((q->head - q->tail) & q->mask))
 			break;
-		for (slot = at * q->nb_segs; slot < (at + 1u) * q->nb_segs; slot++) {
+		for (slot = at * q->nb_segs; slot < (at + 1u) * q->nb_segs; slot++)
 			if (q->mbufs[slot] != NULL)
 				rte_pktmbuf_free_seg(q->mbufs[slot]);
-			q->mbufs[slot] = NULL;
-		}
 	}
+	/* The next start may have more buffers a descriptor. */
+	memset(q->mbufs, 0, (q->mask + 1) * q->nb_segs * sizeof(*q->mbufs));
 	q->head = q->tail = 0;
 	q->color = LM_IONIC_COMP_COLOR_MASK;
 }
