@@ -52,6 +52,8 @@ extern int pds_logtype;
 #define PDS_MIN_DESC 64u
 #define PDS_MAX_DESC 16384u
 #define PDS_DEFAULT_DESC 1024u
+/** Mbufs of the ring that are fetched before their turn: as many slots lie behind it. */
+#define PDS_RX_AHEAD 4u
 #define PDS_MAX_MAC 32u
 #define PDS_RSS_MAX_ENTRIES 512u
 #define PDS_PAGE_BYTES 4096u
@@ -157,6 +159,7 @@ struct pds_txq {
 	uint8_t sg_stride;
 	uint8_t max_segs;                 /* buffers for each descriptor */
 	bool fast_free;
+	uint16_t nb_mixed;                /* from tail on: not all are of one mbuf */
 	struct pds_txq_stats stats;
 
 	struct pds_port *port;

@@ -329,6 +329,7 @@ queues_become(struct adoption *a)
 		q->tail = (uint16_t)info->consumer;
 		q->color = info->colour;
 		q->comp_tail = more->comp_tail;
+		q->nb_mixed = (q->head - q->tail) & q->mask;
 		q->qid = more->qid;
 		q->hw_type = more->hw_type;
 		memcpy(&q->stats, more->stats, sizeof(q->stats));

@@ -185,7 +185,8 @@ rxq_fill_in(struct pds_rxq *q, uint16_t nb_desc, const struct rte_eth_rxconf *co
 	pds_rxq_place(q);
 	/* For the most buffers that a descriptor can have: the MTU may change before the start. */
 	q->mbufs = rte_zmalloc_socket("pds rx mbufs",
-			nb_desc * (1 + LM_IONIC_RX_MAX_SG_ELEMS) * sizeof(*q->mbufs),
+			(nb_desc + PDS_RX_AHEAD) * (1 + LM_IONIC_RX_MAX_SG_ELEMS) *
+			sizeof(*q->mbufs),
 			RTE_CACHE_LINE_SIZE, p->data->numa_node);
 	return q->mbufs == NULL ? -ENOMEM : 0;
 }
@@ -262,7 +263,9 @@ pds_txq_setup(struct rte_eth_dev *dev, uint16_t index, uint16_t nb_desc, unsigne
 	q->deferred = conf->tx_deferred_start != 0;
 	q->offloads = conf->offloads | dev->data->dev_conf.txmode.offloads;
 	q->fast_free = (q->offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0;
-	q->free_thresh = conf->tx_free_thresh != 0 ? conf->tx_free_thresh : nb_desc / 4;
+	/* Early: mbufs that were sent lately are still in the processor's caches. */
+	q->free_thresh = conf->tx_free_thresh != 0 ? conf->tx_free_thresh :
+			nb_desc - RTE_MIN(64u, nb_desc / 2u);
 	q->sg_stride = p->tx_stride;
 	q->max_segs = 1 + p->tx_max_sg;
 	ret = pds_dma_alloc(p, "txq", index, txq_layout(q).bytes, &q->dma);

@@ -15,16 +15,20 @@
 
 #include "pds.h"
 
-#define FILL_CHUNK 64u
+#define PLAIN_CHUNK 64u
+#define SCATTERED_CHUNK 16u
 
-static const uint32_t packet_types[LM_IONIC_RXQ_COMP_PKT_TYPE_MASK + 1] = {
+/* Packet types; the bit above them: the frame has a hash, where any has one. */
+#define HASHED (UINT64_C(1) << 32)
+#define L3(name) (HASHED | RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_ ## name)
+static const uint64_t packet_types[LM_IONIC_RXQ_COMP_PKT_TYPE_MASK + 1] = {
 	[LM_IONIC_PKT_TYPE_NON_IP] = RTE_PTYPE_L2_ETHER,
-	[LM_IONIC_PKT_TYPE_IPV4] = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4,
-	[LM_IONIC_PKT_TYPE_IPV4_TCP] = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4 | RTE_PTYPE_L4_TCP,
-	[LM_IONIC_PKT_TYPE_IPV4_UDP] = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4 | RTE_PTYPE_L4_UDP,
-	[LM_IONIC_PKT_TYPE_IPV6] = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6,
-	[LM_IONIC_PKT_TYPE_IPV6_TCP] = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6 | RTE_PTYPE_L4_TCP,
-	[LM_IONIC_PKT_TYPE_IPV6_UDP] = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV6 | RTE_PTYPE_L4_UDP,
+	[LM_IONIC_PKT_TYPE_IPV4] = L3(IPV4),
+	[LM_IONIC_PKT_TYPE_IPV4_TCP] = L3(IPV4) | RTE_PTYPE_L4_TCP,
+	[LM_IONIC_PKT_TYPE_IPV4_UDP] = L3(IPV4) | RTE_PTYPE_L4_UDP,
+	[LM_IONIC_PKT_TYPE_IPV6] = L3(IPV6),
+	[LM_IONIC_PKT_TYPE_IPV6_TCP] = L3(IPV6) | RTE_PTYPE_L4_TCP,
+	[LM_IONIC_PKT_TYPE_IPV6_UDP] = L3(IPV6) | RTE_PTYPE_L4_UDP,
 };
 
 void
@@ -54,51 +58,110 @@ pds_rx_flags_init(struct pds_port *p)
 	}
 }
 
-/* What is the same for frames of one and of several buffers. */
-static inline void
-describe(const struct pds_rxq *q, const struct lm_ionic_rxq_comp *c, struct rte_mbuf *m)
-{
-	uint64_t flags = q->base_flags | q->flags[c->csum_flags];
-	uint8_t type = c->pkt_type_color & LM_IONIC_RXQ_COMP_PKT_TYPE_MASK;
+/* A completion, read once: the device may not keep to it. */
+struct seen {
+	uint64_t low;  /* status, number of buffers beyond the first, index, hash */
+	uint64_t high; /* checksum, VLAN tag, length, flags, packet type and colour */
+};
+#define NB_MORE_MASK 0xff00u
+#define INDEX_SHIFT 16
+#define LEN_SHIFT 32
+#define CSUM_FLAGS_SHIFT 48
+#define TYPE_SHIFT 56
 
+static inline uint32_t
+heading(const struct seen *c)
+{
+	return (uint32_t)c->low;
+}
+
+static inline uint8_t
+nb_more(const struct seen *c)
+{
+	return (uint8_t)(c->low >> 8);
+}
+
+static inline uint16_t
+length(const struct seen *c)
+{
+	return (uint16_t)(c->high >> LEN_SHIFT);
+}
+
+/* What is the same for frames of one and of several buffers; data_len is that of one. */
+static inline void
+describe(const struct pds_rxq *q, const struct seen *c, struct rte_mbuf *m)
+{
+	const uint64_t type = packet_types[c->high >> TYPE_SHIFT & LM_IONIC_RXQ_COMP_PKT_TYPE_MASK];
+	const uint64_t len = length(c);
+	uint64_t *fields = RTE_PTR_ADD(m, offsetof(struct rte_mbuf, packet_type));
+
+	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, pkt_len) !=
+			offsetof(struct rte_mbuf, packet_type) + 4);
+	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, data_len) !=
+			offsetof(struct rte_mbuf, packet_type) + 8);
+	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, vlan_tci) !=
+			offsetof(struct rte_mbuf, packet_type) + 10);
+	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, hash.rss) !=
+			offsetof(struct rte_mbuf, packet_type) + 12);
+	RTE_BUILD_BUG_ON(RTE_MBUF_F_RX_RSS_HASH != 1 << 1);
 	*(uint64_t *)RTE_PTR_ADD(m, offsetof(struct rte_mbuf, data_off)) = q->rearm;
-	m->vlan_tci = c->vlan_tci;
-	m->packet_type = packet_types[type];
-	m->hash.rss = c->rss_hash;
-	/* A hash of nothing but 0 is none: of frames that are not IP. */
-	if (q->has_hash && type != LM_IONIC_PKT_TYPE_NON_IP)
-		flags |= RTE_MBUF_F_RX_RSS_HASH;
-	m->ol_flags = flags;
-	m->pkt_len = c->len;
+	m->ol_flags = q->base_flags | q->flags[(uint8_t)(c->high >> CSUM_FLAGS_SHIFT)] |
+			(type >> 31 & (uint64_t)q->has_hash << 1);
+	fields[0] = (uint32_t)type | len << 32;
+	fields[1] = len | (c->high & 0xffff0000) | (c->low & ~(uint64_t)UINT32_MAX);
+}
+
+/* Where a burst is in the ring; not in memory, where each store may seem to change it. */
+struct cursor {
+	const struct lm_ionic_rxq_comp *ring;
+	uint64_t color; /* where it is in struct seen */
+	uint16_t mask;
+	uint16_t tail;
+};
+
+static inline struct cursor
+begin(const struct pds_rxq *q)
+{
+	return (struct cursor){ q->comp, (uint64_t)q->color << TYPE_SHIFT, q->mask, q->tail };
+}
+
+static inline void
+end(struct pds_rxq *q, const struct cursor *at)
+{
+	q->tail = at->tail;
+	q->color = (uint8_t)(at->color >> TYPE_SHIFT);
 }
 
 /* The colour is the last byte that the device writes: the others are there when it is. */
 static inline bool
-completed(const struct pds_rxq *q)
+completed(const struct cursor *at, struct seen *c)
 {
-	const volatile uint8_t *color = &q->comp[q->tail].pkt_type_color;
+	const volatile uint64_t *words = (const volatile uint64_t *)&at->ring[at->tail];
 
-	if ((*color & LM_IONIC_COMP_COLOR_MASK) != q->color)
+	c->high = words[1];
+	if ((int64_t)(c->high ^ at->color) < 0)
 		return false;
 	atomic_thread_fence(memory_order_acquire);
+	c->low = words[0];
 	return true;
 }
 
 static inline void
-advance(struct pds_rxq *q)
+advance(struct cursor *at)
 {
-	q->tail = (q->tail + 1) & q->mask;
-	q->color ^= q->tail == 0 ? LM_IONIC_COMP_COLOR_MASK : 0;
+	at->tail = (at->tail + 1) & at->mask;
+	if (unlikely(at->tail == 0))
+		at->color ^= (uint64_t)LM_IONIC_COMP_COLOR_MASK << TYPE_SHIFT;
 }
 
 /* A frame that is not given to the application; its buffers go back to the pool. */
-static void
-drop(struct pds_rxq *q, const struct lm_ionic_rxq_comp *c)
+static __rte_noinline void
+drop(struct pds_rxq *q, uint16_t tail, uint8_t status)
 {
-	struct rte_mbuf **slot = &q->mbufs[q->tail * q->nb_segs];
+	struct rte_mbuf **slot = &q->mbufs[tail * q->nb_segs];
 	unsigned int i;
 
-	if (c->status != 0)
+	if (status != 0)
 		q->stats.errors++;
 	else
 		q->stats.bad_comp++;
@@ -128,159 +191,213 @@ pds_rx_ring(struct pds_rxq *q)
 	}
 }
 
-/* One buffer each: the mbufs come in bulk. @return how many were filled */
-static uint16_t
+/* One buffer each. @return false: the pool has not so many */
+static bool
 fill_plain(struct pds_rxq *q, uint16_t nb)
 {
 	struct rte_mbuf **slot = &q->mbufs[q->head];
 	struct lm_ionic_rxq_desc *desc = &q->desc[q->head];
 	uint16_t i;
 
-	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)slot, nb) != 0)) {
-		q->stats.no_mbuf += nb;
-		return 0;
-	}
+	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)slot, nb) != 0))
+		return false;
+#pragma GCC unroll 4
 	for (i = 0; i < nb; i++)
 		desc[i].addr = slot[i]->buf_iova + RTE_PKTMBUF_HEADROOM;
+	return true;
+}
+
+/* Buffers that a descriptor lacks: always the first ones. */
+static inline unsigned int
+lacking(const struct pds_rxq *q, struct rte_mbuf *const *slot)
+{
+	unsigned int nb = 0;
+
+	while (nb < q->nb_segs && slot[nb] == NULL)
+		nb++;
 	return nb;
 }
 
-static bool
-fill_slot(struct pds_rxq *q, uint16_t index)
+/* From the last that is lacking to the first. */
+static inline void
+fill_slot(struct pds_rxq *q, uint16_t index, unsigned int lack, struct rte_mbuf *const *fresh)
 {
 	struct lm_ionic_rxq_sg_elem *sg = &q->sg[index * LM_IONIC_RX_SG_DESC_STRIDE];
 	struct rte_mbuf **slot = &q->mbufs[index * q->nb_segs];
 	unsigned int i;
 
-	for (i = 0; i < q->nb_segs; i++) {
-		if (slot[i] != NULL)
-			continue;
-		slot[i] = rte_mbuf_raw_alloc(q->pool);
-		if (slot[i] == NULL) {
-			q->stats.no_mbuf++;
-			return false;
-		}
-		if (i == 0)
-			q->desc[index].addr = slot[0]->buf_iova + RTE_PKTMBUF_HEADROOM;
-		else
-			sg[i - 1].addr = slot[i]->buf_iova;
+	if (lack == 0)
+		return;
+	for (i = lack - 1; i != 0; i--) {
+		slot[i] = *fresh++;
+		sg[i - 1].addr = slot[i]->buf_iova;
 	}
+	slot[0] = *fresh;
+	q->desc[index].addr = slot[0]->buf_iova + RTE_PKTMBUF_HEADROOM;
+}
+
+static bool
+fill_scattered(struct pds_rxq *q, uint16_t nb)
+{
+	struct rte_mbuf *fresh[SCATTERED_CHUNK * (1 + LM_IONIC_RX_MAX_SG_ELEMS)];
+	uint8_t lack[SCATTERED_CHUNK];
+	unsigned int total = 0, i;
+
+	for (i = 0; i < nb; i++) {
+		lack[i] = lacking(q, &q->mbufs[(q->head + i) * q->nb_segs]);
+		total += lack[i];
+	}
+	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)fresh, total) != 0))
+		return false;
+	for (i = 0, total = 0; i < nb; total += lack[i], i++)
+		fill_slot(q, (uint16_t)(q->head + i), lack[i], &fresh[total]);
 	return true;
 }
 
-static uint16_t
-fill_scattered(struct pds_rxq *q, uint16_t nb)
+static inline bool
+fill(struct pds_rxq *q, uint16_t nb)
 {
-	uint16_t i;
-
-	for (i = 0; i < nb; i++)
-		if (!fill_slot(q, q->head + i))
-			break;
-	return i;
+	return q->nb_segs == 1 ? fill_plain(q, nb) : fill_scattered(q, nb);
 }
 
 void
 pds_rx_fill(struct pds_rxq *q)
 {
-	uint16_t left = unfilled(q), before = q->head, nb, done;
+	const uint16_t chunk = q->nb_segs == 1 ? PLAIN_CHUNK : SCATTERED_CHUNK;
+	uint16_t left = unfilled(q), before = q->head, nb;
 
 	while (left != 0) {
 		nb = RTE_MIN(left, (uint16_t)(q->mask + 1 - q->head));
-		nb = RTE_MIN(nb, FILL_CHUNK);
-		done = q->nb_segs == 1 ? fill_plain(q, nb) : fill_scattered(q, nb);
-		q->head = (q->head + done) & q->mask;
-		left -= done;
-		if (done != nb)
+		nb = RTE_MIN(nb, chunk);
+		while (nb != 0 && !fill(q, nb))
+			nb /= 2;
+		if (unlikely(nb == 0)) {
+			q->stats.no_mbuf += left;
 			break;
+		}
+		q->head = (q->head + nb) & q->mask;
+		left -= nb;
 	}
 	if (q->head != before)
 		pds_rx_ring(q);
 }
 
-static inline bool
-is_good(const struct pds_rxq *q, const struct lm_ionic_rxq_comp *c)
+/* One buffer: @return the frame's, or NULL */
+static inline struct rte_mbuf *
+take(const struct pds_rxq *q, uint16_t tail, const struct seen *c)
 {
-	uint32_t room = q->first_bytes + (uint32_t)c->num_sg_elems * q->more_bytes;
+	struct rte_mbuf **slot = &q->mbufs[tail];
 
-	return likely(c->status == 0 && c->comp_index == q->tail && c->len <= room &&
-			c->num_sg_elems < q->nb_segs);
+	rte_prefetch0(slot[PDS_RX_AHEAD]);
+	if (unlikely(heading(c) != (uint32_t)tail << INDEX_SHIFT ||
+			(uint16_t)(length(c) - 1) >= q->first_bytes))
+		return NULL;
+	describe(q, c, slot[0]);
+	return slot[0];
 }
 
-/* The chain of a frame of several buffers; those that it did not need stay in their slots. */
-static struct rte_mbuf *
-chain(struct pds_rxq *q, const struct lm_ionic_rxq_comp *c)
+/* The others of a frame that has several. */
+static inline void
+chain(const struct pds_rxq *q, struct rte_mbuf **slot, const struct seen *c)
 {
-	struct rte_mbuf **slot = &q->mbufs[q->tail * q->nb_segs];
 	struct rte_mbuf *first = slot[0], *last = first;
-	uint16_t left = c->len, part;
+	uint16_t left = length(c), part = RTE_MIN(left, q->first_bytes);
 	unsigned int i;
 
-	describe(q, c, first);
-	first->nb_segs = c->num_sg_elems + 1;
-	part = RTE_MIN(left, q->first_bytes);
+	first->nb_segs = nb_more(c) + 1;
 	first->data_len = part;
-	left -= part;
-	slot[0] = NULL;
-	for (i = 1; i <= c->num_sg_elems; i++) {
+	for (i = 1; i <= nb_more(c); i++) {
 		struct rte_mbuf *m = slot[i];
 
+		left -= part;
 		part = RTE_MIN(left, q->more_bytes);
 		m->data_off = 0;
 		m->data_len = part;
-		left -= part;
 		last->next = m;
 		last = m;
 		slot[i] = NULL;
 	}
-	last->next = NULL;
+}
+
+/* Several: those that the frame did not need stay in their slots. @return likewise */
+static inline struct rte_mbuf *
+take_chain(const struct pds_rxq *q, uint16_t tail, const struct seen *c)
+{
+	struct rte_mbuf **slot = &q->mbufs[tail * q->nb_segs], *first = slot[0];
+	const uint32_t room = q->first_bytes + (uint32_t)nb_more(c) * q->more_bytes;
+
+	rte_prefetch0(slot[PDS_RX_AHEAD * q->nb_segs]);
+	if (unlikely((heading(c) & ~NB_MORE_MASK) != (uint32_t)tail << INDEX_SHIFT ||
+			nb_more(c) >= q->nb_segs || (uint16_t)(length(c) - 1) >= room))
+		return NULL;
+	describe(q, c, first);
+	if (nb_more(c) != 0)
+		chain(q, slot, c);
+	slot[0] = NULL;
 	return first;
 }
 
-static inline uint16_t
+static __rte_always_inline uint16_t
 receive(struct pds_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, bool scattered)
 {
-	struct lm_ionic_rxq_comp c;
-	uint16_t nb = 0, seen = 0;
+	struct cursor at = begin(q);
+	/* Not those of descriptors that nobody filled, and an end where there are only errors. */
+	uint16_t left = (q->head - q->tail) & q->mask;
+	struct rte_mbuf **out = pkts, **const out_end = pkts + nb_pkts;
 	uint64_t bytes = 0;
 	struct rte_mbuf *m;
+	struct seen c;
 
-	/* Bounded also where the device only reports errors. */
-	for (; nb < nb_pkts && seen <= q->mask && completed(q); seen++) {
-		c = q->comp[q->tail];
-		rte_prefetch0(q->mbufs[((q->tail + 1) & q->mask) * (scattered ? q->nb_segs : 1)]);
-		if (unlikely(q->tail == q->head))
-			break; /* of a descriptor that nobody filled */
-		if (unlikely(!is_good(q, &c))) {
-			drop(q, &c);
+	for (; out != out_end && left != 0 && completed(&at, &c); left--) {
+		m = scattered ? take_chain(q, at.tail, &c) : take(q, at.tail, &c);
+		if (likely(m != NULL)) {
+			bytes += length(&c);
+			*out++ = m;
 		} else {
-			if (scattered) {
-				m = chain(q, &c);
-			} else {
-				m = q->mbufs[q->tail];
-				describe(q, &c, m);
-				m->data_len = c.len;
-			}
-			bytes += c.len;
-			pkts[nb++] = m;
+			drop(q, at.tail, (uint8_t)c.low);
 		}
-		advance(q);
+		advance(&at);
 	}
-	q->stats.packets += nb;
+	end(q, &at);
+	q->stats.packets += out - pkts;
 	q->stats.bytes += bytes;
 	if (unfilled(q) >= q->free_thresh)
 		pds_rx_fill(q);
-	return nb;
+	return (uint16_t)(out - pkts);
+}
+
+/* Nothing has come, and nothing is owed to the ring: what most polls find. */
+static inline bool
+idle(const struct pds_rxq *q)
+{
+	const struct cursor at = begin(q);
+	struct seen c;
+
+	return !completed(&at, &c) && unfilled(q) < q->free_thresh;
+}
+
+static __rte_noinline uint16_t
+receive_plain(struct pds_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return receive(q, pkts, nb_pkts, false);
+}
+
+static __rte_noinline uint16_t
+receive_scattered(struct pds_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return receive(q, pkts, nb_pkts, true);
 }
 
 uint16_t
 pds_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct pds_rxq *q = queue;
-	uint16_t nb;
+	uint16_t nb = 0;
 
 	if (unlikely(!lm_quiesce_enter(&q->quiesce)))
 		return 0;
-	nb = receive(q, pkts, nb_pkts, false);
+	if (!idle(q))
+		nb = receive_plain(q, pkts, nb_pkts);
 	lm_quiesce_exit(&q->quiesce);
 	return nb;
 }
@@ -289,16 +406,17 @@ uint16_t
 pds_rx_burst_scattered(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct pds_rxq *q = queue;
-	uint16_t nb;
+	uint16_t nb = 0;
 
 	if (unlikely(!lm_quiesce_enter(&q->quiesce)))
 		return 0;
-	nb = receive(q, pkts, nb_pkts, true);
+	if (!idle(q))
+		nb = receive_scattered(q, pkts, nb_pkts);
 	lm_quiesce_exit(&q->quiesce);
 	return nb;
 }
 
-/* All buffers, also those of descriptors that were begun and not told to the device. */
+/* All buffers, also those of descriptors that the device was not told of. */
 void
 pds_rx_drain(struct pds_rxq *q)
 {

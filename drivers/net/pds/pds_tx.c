@@ -29,40 +29,68 @@ unused(const struct pds_txq *q)
 	return q->mask - outstanding(q);
 }
 
-/* All frames of one pool that nobody else holds: what FAST_FREE promises. */
-static void
-free_fast(struct pds_txq *q, uint16_t nb)
-{
-	struct rte_mbuf *batch[FREE_CHUNK];
-	unsigned int n = 0;
-	struct rte_mbuf *m;
+/* Mbufs on their way back to their pool. */
+struct batch {
+	struct rte_mempool *pool;
+	unsigned int nb;
+	void *mbufs[FREE_CHUNK];
+};
 
-	for (; nb != 0; nb--) {
-		m = q->mbufs[q->tail];
-		q->tail = (q->tail + 1) & q->mask;
-		if (m == NULL)
-			continue;
-		if (unlikely(m->nb_segs != 1)) {
-			rte_pktmbuf_free(m);
-			continue;
-		}
-		batch[n++] = m;
-		if (n == FREE_CHUNK) {
-			rte_mempool_put_bulk(m->pool, (void **)batch, n);
-			n = 0;
-		}
+static inline void
+batch_flush(struct batch *b)
+{
+	if (b->nb != 0)
+		rte_mempool_put_bulk(b->pool, b->mbufs, b->nb);
+	b->nb = 0;
+}
+
+static inline void
+batch_add(struct batch *b, struct rte_mbuf *m)
+{
+	if (unlikely(m->pool != b->pool || b->nb == FREE_CHUNK)) {
+		batch_flush(b);
+		b->pool = m->pool;
 	}
-	if (n != 0)
-		rte_mempool_put_bulk(batch[0]->pool, (void **)batch, n);
+	b->mbufs[b->nb++] = m;
 }
 
 static void
 free_any(struct pds_txq *q, uint16_t nb)
 {
-	for (; nb != 0; nb--) {
-		rte_prefetch0(q->mbufs[(q->tail + 1) & q->mask]);
-		rte_pktmbuf_free(q->mbufs[q->tail]); /* NULL is allowed */
-		q->tail = (q->tail + 1) & q->mask;
+	struct batch b = { 0 };
+	struct rte_mbuf *m, *next;
+	uint16_t at = q->tail;
+
+	for (; nb != 0; nb--, at = (at + 1) & q->mask) {
+		rte_prefetch0(q->mbufs[(at + 1) & q->mask]);
+		/* NULL: the frame ends at a later descriptor. */
+		for (m = q->mbufs[at]; m != NULL; m = next) {
+			next = m->next;
+			m = rte_pktmbuf_prefree_seg(m);
+			if (likely(m != NULL))
+				batch_add(&b, m);
+		}
+	}
+	batch_flush(&b);
+	q->tail = at;
+}
+
+/* FAST_FREE promises frames of one pool that nobody else holds: they leave as they lie there. */
+static void
+free_fast(struct pds_txq *q, uint16_t nb)
+{
+	uint16_t part;
+
+	if (unlikely(q->nb_mixed != 0)) {
+		q->nb_mixed -= RTE_MIN(q->nb_mixed, nb);
+		free_any(q, nb);
+		return;
+	}
+	while (nb != 0) {
+		part = RTE_MIN(nb, (uint16_t)(q->mask + 1 - q->tail));
+		rte_mempool_put_bulk(q->mbufs[q->tail]->pool, (void **)&q->mbufs[q->tail], part);
+		q->tail = (q->tail + part) & q->mask;
+		nb -= part;
 	}
 }
 
@@ -117,49 +145,50 @@ pds_tx_completed(const struct pds_txq *q)
 	return done;
 }
 
+/* Bits of a command, by those of L4_MASK and IP_CKSUM in ol_flags. */
+#define CSUM_SHIFT 52
+#define CSUM(flags) (LM_IONIC_TXQ_DESC_OPCODE_CSUM_HW << LM_IONIC_TXQ_DESC_OPCODE_SHIFT | \
+	(flags) << LM_IONIC_TXQ_DESC_FLAGS_SHIFT)
+#define L3 CSUM(LM_IONIC_TXQ_DESC_FLAG_CSUM_L3)
+#define L4 CSUM(LM_IONIC_TXQ_DESC_FLAG_CSUM_L4)
+static const uint8_t csum_commands[] = { 0, L4, L4, L4, L3, L3 | L4, L3 | L4, L3 | L4 };
+
 static inline uint64_t
-command(uint64_t iova, unsigned int opcode, unsigned int flags, unsigned int nb_more)
+command(const struct rte_mbuf *m)
 {
-	return (uint64_t)flags << LM_IONIC_TXQ_DESC_FLAGS_SHIFT |
-			(uint64_t)opcode << LM_IONIC_TXQ_DESC_OPCODE_SHIFT |
-			(uint64_t)nb_more << LM_IONIC_TXQ_DESC_NSGE_SHIFT |
-			iova << LM_IONIC_TXQ_DESC_ADDR_SHIFT;
+	const uint64_t vlan = (m->ol_flags & RTE_MBUF_F_TX_VLAN) != 0;
+
+	RTE_BUILD_BUG_ON(CSUM_FLAGS >> CSUM_SHIFT != RTE_DIM(csum_commands) - 1);
+	return csum_commands[(m->ol_flags & CSUM_FLAGS) >> CSUM_SHIFT] |
+			vlan << LM_IONIC_TXQ_DESC_FLAGS_SHIFT |
+			rte_pktmbuf_iova(m) << LM_IONIC_TXQ_DESC_ADDR_SHIFT;
+}
+
+/* A frame of one descriptor. */
+static inline void
+enqueue(struct pds_txq *q, uint16_t head, struct rte_mbuf *m, uint64_t cmd)
+{
+	struct lm_ionic_txq_desc *desc = &q->desc[head];
+
+	desc->cmd = cmd;
+	desc->len = m->data_len;
+	desc->vlan_tci = m->vlan_tci; /* not looked at without its flag */
+	q->mbufs[head] = m;
 }
 
 static inline void
-describe_more(struct pds_txq *q, const struct rte_mbuf *m)
+enqueue_chain(struct pds_txq *q, uint16_t head, struct rte_mbuf *first)
 {
-	struct lm_ionic_txq_sg_elem *sg = &q->sg[q->head * q->sg_stride];
+	struct lm_ionic_txq_sg_elem *sg = &q->sg[head * q->sg_stride];
+	const uint64_t nb_more = first->nb_segs - 1u;
+	const struct rte_mbuf *m;
 
-	for (m = m->next; m != NULL; m = m->next, sg++) {
+	for (m = first->next; m != NULL; m = m->next, sg++) {
 		sg->addr = rte_pktmbuf_iova(m);
 		sg->len = m->data_len;
 	}
-}
-
-static inline void
-enqueue(struct pds_txq *q, struct rte_mbuf *m)
-{
-	struct lm_ionic_txq_desc *desc = &q->desc[q->head];
-	unsigned int opcode = LM_IONIC_TXQ_DESC_OPCODE_CSUM_NONE, flags = 0;
-
-	if ((m->ol_flags & CSUM_FLAGS) != 0) {
-		opcode = LM_IONIC_TXQ_DESC_OPCODE_CSUM_HW;
-		if ((m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0)
-			flags |= LM_IONIC_TXQ_DESC_FLAG_CSUM_L3;
-		if ((m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0)
-			flags |= LM_IONIC_TXQ_DESC_FLAG_CSUM_L4;
-	}
-	if ((m->ol_flags & RTE_MBUF_F_TX_VLAN) != 0) {
-		flags |= LM_IONIC_TXQ_DESC_FLAG_VLAN;
-		desc->vlan_tci = m->vlan_tci;
-	}
-	if (unlikely(m->nb_segs > 1))
-		describe_more(q, m);
-	desc->cmd = command(rte_pktmbuf_iova(m), opcode, flags, m->nb_segs - 1);
-	desc->len = m->data_len;
-	q->mbufs[q->head] = m;
-	q->head = (q->head + 1) & q->mask;
+	enqueue(q, head, first, command(first) | nb_more << LM_IONIC_TXQ_DESC_NSGE_SHIFT);
+	q->nb_mixed = ((head - q->tail) & q->mask) + 1;
 }
 
 void
@@ -175,51 +204,66 @@ pds_tx_ring(struct pds_txq *q)
 	}
 }
 
-/* @return false: no room now */
-static inline bool
-hand_over(struct pds_txq *q, struct rte_mbuf *m)
+static void
+drop(struct pds_txq *q, struct rte_mbuf *m)
 {
-	const bool cut = (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
-	uint16_t need = 1;
+	q->stats.errors++;
+	q->stats.packets--; /* with those that are sent it was counted */
+	rte_pktmbuf_free(m);
+}
 
-	if (unlikely(cut))
-		need = pds_tso_descriptors(q, m);
-	if (unlikely(need > unused(q))) {
-		if (need <= q->mask)
-			return false;
-		need = 0; /* never will be */
-	}
-	if (unlikely(need == 0 || (!cut && m->nb_segs > q->max_segs) ||
-			(cut && pds_tso_enqueue(q, m) == 0))) {
-		q->stats.errors++;
-		rte_pktmbuf_free(m);
-		return true;
-	}
-	if (likely(!cut))
-		enqueue(q, m);
-	q->stats.packets++;
+/* A frame that the device cuts. @return false: no room now */
+static __rte_noinline bool
+hand_over_tso(struct pds_txq *q, struct rte_mbuf *m)
+{
+	const uint16_t need = pds_tso_descriptors(q, m);
+
+	if (need > unused(q) && need <= q->mask)
+		return false;
+	if (need == 0 || need > q->mask || pds_tso_enqueue(q, m) == 0)
+		drop(q, m);
+	q->nb_mixed = outstanding(q);
 	return true;
 }
 
 static uint16_t
 transmit(struct pds_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	uint16_t nb, before = q->head;
+	const uint16_t before = q->head, mask = q->mask;
+	uint16_t head = before, nb;
 	uint64_t bytes = 0;
+	struct rte_mbuf *m;
 	uint32_t len;
 
 	if (unused(q) < RTE_MAX(q->free_thresh, nb_pkts))
 		clean(q);
 	for (nb = 0; nb < nb_pkts; nb++) {
+		m = pkts[nb];
+		len = m->pkt_len;
 		if (nb + 1 < nb_pkts)
 			rte_prefetch0(pkts[nb + 1]);
-		len = pkts[nb]->pkt_len;
-		if (unlikely(!hand_over(q, pkts[nb])))
+		if (unlikely((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0)) {
+			q->head = head;
+			if (!hand_over_tso(q, m))
+				break;
+			head = q->head;
+		} else if (unlikely(((head + 1) & mask) == q->tail)) {
 			break;
+		} else if (likely(m->nb_segs == 1)) {
+			enqueue(q, head, m, command(m));
+			head = (head + 1) & mask;
+		} else if (likely(m->nb_segs <= q->max_segs)) {
+			enqueue_chain(q, head, m);
+			head = (head + 1) & mask;
+		} else {
+			drop(q, m);
+		}
 		bytes += len;
 	}
+	q->head = head;
+	q->stats.packets += nb;
 	q->stats.bytes += bytes;
-	if (q->head != before)
+	if (head != before)
 		pds_tx_ring(q);
 	return nb;
 }
@@ -273,6 +317,7 @@ pds_tx_drain(struct pds_txq *q)
 {
 	free_any(q, outstanding(q));
 	q->head = q->tail = q->comp_tail = 0;
+	q->nb_mixed = 0;
 	q->color = LM_IONIC_COMP_COLOR_MASK;
 }
 
