@@ -142,6 +142,20 @@ def test_jumbo(rig: Rig, buffers: int) -> None:
     rig.check()
 
 
+def test_mixed_fast_free(rig: Rig) -> None:
+    """Frames of one and of several buffers in a ring whose buffers leave it as they lie there."""
+    rig.start_model("--mtu", 9000)
+    pmd = rig.testpmd("--forward-mode=io", "--max-pkt-len=9018", "--mbuf-size=2176", "--rxd=64",
+                      "--txd=64", "--total-num-mbufs=1025", "--enable-scatter",
+                      "--tx-offloads=0x18000")
+    pmd.command("start")
+    for largest in (1514, 9014, 1514):
+        sent = frames(300, 60, largest)
+        assert rig.cable.echo(sent, window=8) == sent
+    pmd.quit()
+    rig.check()
+
+
 def test_queues(rig: Rig) -> None:
     """RSS over four queues: every queue gets flows, and a flow stays in its queue and order."""
     rig.start_model("--queue-pairs", 4)
