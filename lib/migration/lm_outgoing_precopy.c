@@ -223,6 +223,8 @@ send_round(struct lm_outgoing *o, uint64_t budget_bytes)
 		lm_session_tell(&o->s);
 	}
 	/* Workers use what is ours until they are done. */
+	if (!ram_done)
+		lm_outgoing_break(o);
 	while (!ram_done)
 		ram_done = lm_ram_sender_done(o->sender, o->s.deadline_us, &error);
 	if (ret == 0 && error != 0)

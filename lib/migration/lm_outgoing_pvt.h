@@ -54,6 +54,11 @@ int lm_outgoing_transfer(struct lm_outgoing *o);
 int lm_outgoing_await_loaded(struct lm_outgoing *o);
 int lm_outgoing_commit(struct lm_outgoing *o);
 int lm_outgoing_finish(struct lm_outgoing *o);
+/**
+ * The session has failed, and has no use for what is on its way: the peer is told, and all that
+ * send end at once. Before COMMIT.
+ */
+void lm_outgoing_break(struct lm_outgoing *o);
 /** Give up: run here again. @return the outcome */
 enum lm_outcome lm_outgoing_revive(struct lm_outgoing *o);
 

@@ -41,6 +41,13 @@ lm_outgoing_final_harvest(struct lm_outgoing *o)
 			strerror(-ret));
 }
 
+void
+lm_outgoing_break(struct lm_outgoing *o)
+{
+	lm_session_abort(&o->s);
+	lm_channel_break(o->s.channel);
+}
+
 int
 lm_outgoing_transfer(struct lm_outgoing *o)
 {
@@ -58,9 +65,8 @@ lm_outgoing_transfer(struct lm_outgoing *o)
 	ret = ret > 0 ? 0 : ret;
 	while (!ram_done) {
 		ram_done = lm_ram_sender_done(o->sender, LM_SESSION_SLICE_US, &error);
-		/* A failed session has no use for the rest; broken, the workers end at once. */
 		if (!ram_done && (ret != 0 || lm_session_check(&o->s) != 0))
-			lm_channel_break(o->s.channel);
+			lm_outgoing_break(o);
 	}
 	if (ret == 0 && error != 0)
 		ret = lm_session_fail_send(&o->s, error, "sending RAM");

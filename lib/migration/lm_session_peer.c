@@ -232,9 +232,9 @@ lm_session_peer_main(void *session)
 			lm_channel_silence_us(s->channel));
 		if (ret == 0)
 			ret = take(s, &rec);
-	} while (ret == 0);
+	} while (ret == 0 && rec.type != LM_RECORD_ABORT);
 	control_ends(s, ret);
-	/* Whoever is sending is told. */
+	/* Nobody takes what is being sent: whoever sends is told. */
 	lm_channel_break(s->channel);
 	lm_session_thread_end(s);
 	return NULL;

@@ -82,10 +82,18 @@ mig_fake_empty(struct mig_fake *f)
 }
 
 void
-mig_fake_release(struct mig_fake *f)
+mig_fake_refill(struct mig_fake *f)
 {
 	pthread_mutex_lock(&f->lock);
-	f->released = true;
+	f->full = true;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+mig_fake_release(struct mig_fake *f, bool released)
+{
+	pthread_mutex_lock(&f->lock);
+	f->released = released;
 	pthread_cond_broadcast(&f->open);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -113,7 +121,7 @@ mig_fake_dma(struct mig_fake *f, void *to, uint64_t addr, const void *from, uint
 	if (alive) {
 		memcpy(to, from, len);
 		page = (addr - f->log_base) / PAGE;
-		if (f->log != NULL && addr >= f->log_base && page < f->log_pages)
+		if (f->log != NULL && !f->hide_marks && addr >= f->log_base && page < f->log_pages)
 			f->log[page / 64] |= UINT64_C(1) << (page % 64);
 	}
 	pthread_mutex_unlock(&f->lock);

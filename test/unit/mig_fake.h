@@ -34,6 +34,7 @@ struct mig_fake {
 	struct mig_fake *twin; /* the same device on the other side */
 	_Atomic enum mig_fault fault;
 	_Atomic int bad_state; /* of ARC and HANG */
+	_Atomic bool hide_marks; /* it does not tell what it writes */
 
 	pthread_mutex_t lock; /* protects all below */
 	pthread_cond_t open;
@@ -62,7 +63,10 @@ void mig_fake_init(struct mig_fake *f, uint64_t flags, uint32_t content_bytes, u
 void mig_fake_fini(struct mig_fake *f);
 /** Nothing in it; as a destination is. */
 void mig_fake_empty(struct mig_fake *f);
-void mig_fake_release(struct mig_fake *f);
+/** What it held is in it again. */
+void mig_fake_refill(struct mig_fake *f);
+/** An arc that hangs returns, and none hangs; or may again. */
+void mig_fake_release(struct mig_fake *f, bool released);
 /** The device writes to memory at an address, while it may. @return false: it is stopped */
 bool mig_fake_dma(struct mig_fake *f, void *to, uint64_t addr, const void *from, uint32_t len);
 bool mig_fake_runs(struct mig_fake *f);

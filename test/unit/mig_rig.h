@@ -26,8 +26,19 @@ struct rig_side {
 	struct lm_channel *channel;
 };
 
+/** The device of which a hang is noticed soon, where one is to be. */
+#define RIG_STRUCK 1u
+#ifdef __SANITIZE_THREAD__ /* which is slow: what does not hang must not look like it */
+#define RIG_LATE_US UINT64_C(3000000)
+#else
+#define RIG_LATE_US UINT64_C(300000)
+#endif
+
+#define RIG_LIMIT_US UINT64_C(60000000)
+
 struct rig {
 	unsigned int nb;
+	uint64_t late_us;
 	unsigned int bulk;
 	struct rig_side src, dst;
 	struct between *between; /* NULL: nobody is */
@@ -42,10 +53,12 @@ struct rig {
 	pthread_t storm;
 	_Atomic bool storm_on, storm_ends;
 	_Atomic uint64_t storm_writes;
-	bool hide_marks; /* negative control: the storm does not tell */
 };
 
 void rig_open(struct rig *r, unsigned int nb, uint64_t flags, uint32_t state_bytes);
+/** The same; calls of the device RIG_STRUCK may take late_us, those of all others the default. */
+void rig_open_late(struct rig *r, unsigned int nb, uint64_t flags, uint32_t state_bytes,
+		uint64_t late_us);
 void rig_close(struct rig *r);
 /** Connect the sides anew. */
 void rig_connect(struct rig *r);

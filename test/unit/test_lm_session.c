@@ -105,6 +105,21 @@ test_zstd(void **state)
 	rig_close(&r);
 }
 
+#define UNTOLD_WRITES 64u
+
+/* The last moment at which devices run: from here on they have written something. */
+static int
+let_it_write(void *ctx)
+{
+	struct rig *r = ctx;
+	uint64_t enough = r->storm_writes + UNTOLD_WRITES;
+	unsigned int i;
+
+	for (i = 0; i < 100000 && r->storm_writes < enough; i++)
+		usleep(100);
+	return r->storm_writes >= enough ? 0 : -ETIMEDOUT;
+}
+
 /* The negative control: a device that does not tell what it wrote is caught by the comparison. */
 static void
 test_hidden_marks_are_seen(void **state)
@@ -113,8 +128,9 @@ test_hidden_marks_are_seen(void **state)
 
 	(void)state;
 	rig_open(&r, 1, F_ALL, 1 << 20);
-	r.hide_marks = true;
-	r.src.fakes[0].arc_us = 20000;
+	r.src.fakes[0].hide_marks = true;
+	r.out_conf.quiesce = let_it_write;
+	r.out_conf.ctx = &r;
 	rig_storm(&r, true);
 	rig_migrate(&r);
 	assert_int_equal(r.out_outcome, LM_OUTCOME_COMPLETED);
@@ -263,16 +279,23 @@ test_stopped(void **state)
 static void
 test_does_not_converge(void **state)
 {
+	uint64_t whole_us;
 	struct rig r;
 
 	(void)state;
 	rig_open(&r, 1, F_ALL, 1 << 20);
+	/* What all of it takes here, first round and all: enough for as many more as are wanted. */
+	rig_migrate(&r);
+	assert_moved(&r);
+	whole_us = r.out_report.total_us;
+	rig_end(&r);
+	rig_refill(&r);
 	rig_storm(&r, true);
 	r.out_conf.quiesce = hold;
 	r.out_conf.resume = let_go;
 	r.out_conf.ctx = &r;
 	r.out_conf.downtime_limit_us = 1;
-	r.out_conf.precopy_us = 100000;
+	r.out_conf.precopy_us = 100000 + 4 * whole_us;
 	rig_migrate(&r);
 	assert_int_equal(r.out_outcome, LM_OUTCOME_FAILED);
 	assert_int_equal(r.out_report.error, -ETIME);

@@ -81,7 +81,7 @@ static void
 strike(struct cell *c)
 {
 	struct rig_side *side = c->at_source ? &c->r.src : &c->r.dst;
-	struct mig_fake *f = &side->fakes[1];
+	struct mig_fake *f = &side->fakes[RIG_STRUCK];
 
 	switch (c->fault) {
 	case FAULT_CANCEL:
@@ -97,7 +97,7 @@ strike(struct cell *c)
 		shutdown(side->fds[1], SHUT_RDWR);
 		break;
 	case FAULT_SHORT:
-		c->r.src.fakes[1].fault = MIG_FAULT_SHORT;
+		c->r.src.fakes[RIG_STRUCK].fault = MIG_FAULT_SHORT;
 		break;
 	case FAULT_CORRUPT:
 		if (c->at_source)
@@ -161,6 +161,9 @@ check(struct cell *c)
 	bool reset = c->fault == FAULT_DEVICE || hang;
 
 	assert_int_equal(mig_fake_twice, 0);
+	/* Breaks when what is being sent is waited for after the end, until its deadline. */
+	if (!hang)
+		assert_true(r->out_report.total_us < LM_CHANNEL_DEADLINE_US);
 	if (r->out_outcome == LM_OUTCOME_UNDECIDED)
 		resolve(c);
 	switch (r->out_outcome) {
@@ -199,7 +202,10 @@ run_cell(unsigned int phase, unsigned int fault, bool at_source)
 	c.phase = phases[phase];
 	c.fault = (enum fault)fault;
 	c.at_source = at_source;
-	rig_open(&c.r, 2, F_ALL, 100000);
+	rig_open_late(&c.r, 2, F_ALL, 100000, c.fault == FAULT_HANG ? RIG_LATE_US : 0);
+	/* The peer of one that hangs waits longer than the hang is let last. */
+	if (c.fault == FAULT_HANG)
+		c.r.out_conf.deadline_us = c.r.in_conf.deadline_us = 3 * RIG_LATE_US;
 	rig_storm(&c.r, true);
 	c.r.out_conf.progress = progress;
 	c.r.out_conf.ctx = &c;
@@ -277,10 +283,21 @@ test_matrix(void **state)
 	print_message("%u cells of %u\n", ran, nb);
 }
 
+/* The destination reads no more while the source has its hands full with sending. */
+static void
+test_broken_off(void **state)
+{
+	(void)state;
+	assert_int_equal(phases[2], LM_PHASE_PRECOPY);
+	run_cell(2, FAULT_CANCEL, false);
+	run_cell(2, FAULT_CORRUPT, true);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_broken_off),
 		cmocka_unit_test(test_matrix),
 	};
 
