@@ -21,9 +21,7 @@
 static inline void
 lm_bits_fence_for_skip(void)
 {
-#ifndef __SANITIZE_THREAD__ /* which knows no fences, and needs none to see the atomics */
 	atomic_thread_fence(memory_order_seq_cst);
-#endif
 }
 
 /** Index of the lowest bit set; word must not be 0. */

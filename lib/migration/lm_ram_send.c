@@ -12,6 +12,7 @@
 #include <zstd.h>
 
 #include "lm_clock.h"
+#include "lm_live.h"
 #include "lm_session_pvt.h"
 
 #define PAGE LM_RAM_PAGE_BYTES
@@ -42,12 +43,6 @@ struct lm_ram_sender {
 	struct worker workers[LM_CHANNEL_MAX_BULK];
 };
 
-static bool
-page_is_zero(const uint8_t *page)
-{
-	return page[0] == 0 && memcmp(page, page + 1, PAGE - 1) == 0;
-}
-
 static int
 send_zero(struct lm_ram_sender *sn, unsigned int conn, uint64_t addr, uint64_t len)
 {
@@ -67,8 +62,8 @@ send_pages(struct worker *w, unsigned int conn, uint64_t addr, const uint8_t *da
 	struct lm_ram_sender *sn = w->sender;
 	size_t n;
 
-	/* The pages live: what is hashed has to be what is sent. */
-	memcpy(w->copy, data, len);
+	/* What is hashed has to be what is sent. */
+	lm_live_copy(w->copy, data, len);
 	if (w->packed != NULL) {
 		n = ZSTD_compressCCtx(w->cctx, w->packed, len - len / 8, w->copy, len, ZSTD_LEVEL);
 		if (!ZSTD_isError(n)) {
@@ -95,9 +90,9 @@ send_stripe(struct worker *w, const struct lm_ram_run *run)
 
 	lm_channel_hold(w->sender->channel, conn);
 	while (at < run->len_bytes && ret == 0) {
-		zero = page_is_zero(data + at);
+		zero = lm_live_is_zero(data + at, PAGE);
 		for (end = at + PAGE; end < run->len_bytes; end += PAGE)
-			if (page_is_zero(data + end) != zero)
+			if (lm_live_is_zero(data + end, PAGE) != zero)
 				break;
 		ret = zero ? send_zero(w->sender, conn, run->addr + at, end - at) :
 			send_pages(w, conn, run->addr + at, data + at, (uint32_t)(end - at));
