@@ -30,6 +30,8 @@ dm_args_usage(const char *program)
 		"  --queue-size N        at most (default: 256)\n"
 		"  --mtu N               68 to 65521; 0: do not offer MTU (default: 1500)\n"
 		"  --features HEXMASK    offer at most these\n"
+		"  --notify-guest        doorbell pages are given to a guest, who rings when it\n"
+		"                        likes\n"
 		"  --iova-bits N         that the device can address; others are refused\n"
 		"  --notify-shared       one doorbell for all queues, trapped\n"
 		"  --control PATH        control socket, a JSON object per line\n"
@@ -140,6 +142,9 @@ dm_args_one(const struct option *option, const char *text, struct dm_args *args)
 		return dm_args_add(name, text, args->options, DM_MAX_OPTIONS, &args->nb_options);
 	case 'i':
 		return dm_args_number(name, text, 20, 64, &args->iova_bits);
+	case 'g':
+		args->notify_guest = true;
+		return 0;
 	case 'n':
 		args->notify_shared = true;
 		return 0;
@@ -198,6 +203,7 @@ dm_args_parse(int argc, char **argv, struct dm_args *args)
 		{ "notify-shared", no_argument, NULL, 'n' },
 		{ "fault", required_argument, NULL, 'x' },
 		{ "option", required_argument, NULL, 'o' },
+		{ "notify-guest", no_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};

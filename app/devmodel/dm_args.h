@@ -35,6 +35,7 @@ struct dm_args {
 	uint64_t features;
 	uint16_t iova_bits; /* 0: all */
 	bool notify_shared;
+	bool notify_guest; /* doorbell pages may be a guest's */
 	bool help;
 	struct dm_faults faults;
 };

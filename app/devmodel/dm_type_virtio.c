@@ -32,6 +32,7 @@ dm_type_virtio_create(const struct dm_args *args, struct dm_wire *const *wires,
 		.mtu = args->mtu,
 		.feature_mask = args->features,
 		.notify_shared = args->notify_shared,
+		.notify_guest = args->notify_guest,
 	};
 
 	memcpy(conf.mac, args->mac, sizeof(conf.mac));

@@ -88,6 +88,7 @@ dm_virtio_init(struct dm_virtio *v, const struct dm_virtio_conf *conf, struct dm
 	v->queue_size_max = conf->queue_size_max;
 	v->nb_vectors = conf->num_queues + 1;
 	v->notify_multiplier = conf->notify_shared ? 0 : DM_VIRTIO_NOTIFY_PAGE;
+	v->notify_guest = conf->notify_guest;
 	device->nb_vectors = v->nb_vectors;
 	device->msix_bar = DM_VIRTIO_MSIX_BAR;
 	return dm_virtio_doorbell_init(v, device);

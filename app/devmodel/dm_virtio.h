@@ -94,6 +94,8 @@ struct dm_virtio {
 	uint16_t queue_size_max;
 	uint16_t nb_vectors;
 	uint32_t notify_multiplier; /* 0: shared */
+	bool notify_guest;
+	uint64_t stray_stores;      /* of a guest, to queues that are off */
 	uint64_t config_irqs;
 	struct dm_virtio_queue queues[DM_VIRTIO_MAX_QUEUES];
 
@@ -115,6 +117,7 @@ struct dm_virtio_conf {
 	uint16_t num_queues;
 	uint16_t queue_size_max;
 	bool notify_shared;
+	bool notify_guest; /* a guest has the pages: stores to queues that are off break no rule */
 };
 
 /** Fills the device's BARs too. */

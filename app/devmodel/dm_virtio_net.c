@@ -328,6 +328,7 @@ dm_net_create(const struct dm_net_conf *conf, struct dm_device *device)
 		.num_queues = 2 * conf->pairs + 1,
 		.queue_size_max = conf->queue_size,
 		.notify_shared = conf->notify_shared,
+		.notify_guest = conf->notify_guest,
 	};
 	struct dm_net *net;
 	int ret;

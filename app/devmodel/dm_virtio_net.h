@@ -118,6 +118,7 @@ struct dm_net_conf {
 	uint16_t mtu;          /* 0: no MTU feature */
 	uint64_t feature_mask; /* of what would be offered */
 	bool notify_shared;
+	bool notify_guest;
 };
 
 /** Adds its identity and capabilities to conf->pci and fills *device. */

@@ -120,6 +120,10 @@ dm_virtio_rung(struct dm_virtio *v, uint16_t index, enum dm_virtio_doorbell how)
 {
 	struct dm_virtio_queue *q = &v->queues[index];
 
+	if (how == DM_VIRTIO_DOORBELL_STORE && v->notify_guest && !dm_virtio_queue_live(v, index)) {
+		v->stray_stores++;
+		return;
+	}
 	q->kicks++;
 	if (!q->enabled)
 		dm_rule_broken(v->host->rules, DM_RULE_NOTIFY_DISABLED, "queue %u", index);

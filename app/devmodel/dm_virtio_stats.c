@@ -39,6 +39,8 @@ dm_virtio_stats(struct dm_virtio *v, json_t *object)
 	ret |= json_object_set_new(object, "features", json_integer((json_int_t)v->accepted));
 	ret |= json_object_set_new(object, "features_offered",
 			json_integer((json_int_t)v->offered));
+	ret |= json_object_set_new(object, "stray_stores",
+			json_integer((json_int_t)v->stray_stores));
 	ret |= json_object_set_new(object, "config_irqs", json_integer((json_int_t)v->config_irqs));
 	return ret == 0 ? 0 : -ENOMEM;
 }

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 
 import vhost_user as vu
@@ -112,6 +113,7 @@ class Ring:
         self.kick = vu.eventfd()
         self.call = vu.eventfd()
         self.kicks = 0
+        self.doorbell: mmap.mmap | None = None
         if start:
             self.avail_idx = self.used_seen = start
             memory.write(self.avail + 2, struct.pack("<H", start))
@@ -141,8 +143,15 @@ class Ring:
         """Kick unless the other side has said that it looks anyway."""
         if not self.event_idx and self.memory.u16(self.used) & 1:
             return
+        self.ring_bell()
+
+    def ring_bell(self) -> None:
         self.kicks += 1
-        os.eventfd_write(self.kick, 1)
+        doorbell = self.doorbell
+        if doorbell is not None:
+            doorbell[:2] = struct.pack("<H", self.index)
+        else:
+            os.eventfd_write(self.kick, 1)
 
     def poll(self) -> list[tuple[object, int]]:
         done = []
@@ -198,8 +207,7 @@ class PackedRing(Ring):
     def notify(self) -> None:
         if self.memory.u16(self.used + 2) == 1:
             return
-        self.kicks += 1
-        os.eventfd_write(self.kick, 1)
+        self.ring_bell()
 
     def poll(self) -> list[tuple[object, int]]:
         done = []
@@ -229,7 +237,8 @@ class Frontend:
     def __init__(self, path: str | socket.socket, pairs: int = 1, size: int = 64,
                  event_idx: bool = False, memory: Memory | None = None,
                  rings: list[Ring] | None = None, buffer_bytes: int = 2048,
-                 packed: bool = False, features: int = 0, start: int = 0) -> None:
+                 packed: bool = False, features: int = 0, start: int = 0,
+                 map_doorbells: bool = False) -> None:
         self.channel = vu.Channel(path)
         self.memory = memory or Memory()
         self.want = F_VERSION_1 | F_MRG_RXBUF | vu.F_PROTOCOL_FEATURES | features
@@ -251,12 +260,23 @@ class Frontend:
         self.features = 0
         self.tx_buffers: dict[tuple[int, int], int] = {}
         self.backend_req: socket.socket | None = None
+        self.map_doorbells = map_doorbells
+        self.refuse_doorbells = False
+        self.doorbell_msgs = 0
+        self.answer_doorbells = threading.Event()
+        self.answer_doorbells.set()
+        self._listener: threading.Thread | None = None
 
     def close(self) -> None:
         self.channel.close()
         if self.backend_req is not None:
+            self.backend_req.shutdown(socket.SHUT_RDWR)
+            if self._listener is not None:
+                self._listener.join(5)
             self.backend_req.close()
             self.backend_req = None
+        for ring in self.rings:
+            ring.doorbell = None
         if self.log is not None:
             self.log.close()
             os.close(self.log_fd)
@@ -283,12 +303,40 @@ class Frontend:
         self.backend_req = ours
         ch.acked(vu.SET_BACKEND_REQ_FD, fds=[theirs.fileno()])
         theirs.close()
+        if self.map_doorbells:
+            self._listener = threading.Thread(target=self._listen, args=[ours], daemon=True)
+            self._listener.start()
         ch.send(vu.SET_OWNER)
         ch.ask_u64(vu.GET_FEATURES)
         for ring in self.rings:
             ch.vring_fd(vu.SET_VRING_CALL, ring.index, ring.call)
         for ring in self.rings:
             self.enable(ring.index, ring.index < 2)
+
+    def _listen(self, sock: socket.socket) -> None:
+        """What the back end asks for: doorbell pages mapped, or taken away, as QEMU does it."""
+        try:
+            while True:
+                head, fds, _, _ = socket.recv_fds(sock, vu.HEADER.size, 1)
+                if len(head) != vu.HEADER.size:
+                    return
+                request, flags, size = vu.HEADER.unpack(head)
+                value, length, offset = struct.unpack("<QQQ", sock.recv(size))
+                assert request == vu.BACKEND_VRING_HOST_NOTIFIER and flags & vu.NEED_REPLY
+                ring = self.rings[value & 0xFF]
+                self.doorbell_msgs += 1
+                self.answer_doorbells.wait()
+                if value & vu.NOFD:
+                    ring.doorbell = None
+                elif not self.refuse_doorbells:
+                    assert length == PAGE and offset % PAGE == 0
+                    ring.doorbell = mmap.mmap(fds[0], length, offset=offset)
+                for fd in fds:
+                    os.close(fd)
+                sock.sendall(vu.HEADER.pack(request, vu.VERSION | vu.REPLY, 8) +
+                             struct.pack("<Q", self.refuse_doorbells))
+        except OSError:
+            return
 
     def enable(self, index: int, on: bool) -> None:
         self.channel.acked(vu.SET_VRING_ENABLE, struct.pack("<II", index, on))

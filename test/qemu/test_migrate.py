@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -136,3 +137,42 @@ def test_guest_features(runner: Callable[..., Runner], options: str) -> None:
     check(run.run())
     total, rules = run.violations()
     assert total == 0, rules
+
+
+@pytest.mark.deadline(300)
+def test_doorbell_pages(runner: Callable[..., Runner]) -> None:
+    """
+    Stock QEMU maps the doorbell pages of direct queues into the guest, and gives them back when
+    logging starts. Catches: kicks that get lost while a page is on its way.
+    """
+    run = runner(device_options="page-per-vq=on", devargs="notifiers=1",
+                 model_options=("--notify-guest",))
+    a = run.testbed.sides["A"]
+    assert a.telemetry is not None and a.model_control is not None
+
+    def doorbells(wanted: str) -> None:
+        deadline = time.monotonic() + 10
+        while True:
+            assert a.telemetry is not None
+            info = a.telemetry.get(f"/lm/info,{a.device}")
+            if [info["doorbell0"], info["doorbell1"]] == [wanted] * 2:
+                return
+            assert time.monotonic() < deadline, info
+
+    doorbells("mapped")
+
+    def flow(where: str) -> None:
+        run.testbed.generator().request("start")
+        run.flow(200, where)
+
+    flow("A, kicks into the page")
+    assert a.model_control.stats()["queues"][1]["doorbell"] == "store"
+    run.cancel("active")
+    doorbells("no")
+    flow("A, relayed")
+    check(run.run())
+    flow("B")
+    check(run.run())
+    total, rules = run.violations()
+    assert total == 0, rules
+    run.testbed.finish()

@@ -51,8 +51,7 @@ op_protocol_features(struct rte_vdpa_device *vdpa, uint64_t *features)
 	if (dev == NULL)
 		return -ENODEV;
 	/*
-	 * Not CONFIGURE_MEM_SLOTS: rte_vhost would change memory without telling us. Not
-	 * HOST_NOTIFIER: it needs a page that another process can map.
+	 * Not CONFIGURE_MEM_SLOTS: rte_vhost would change memory without telling us.
 	 */
 	*features = 1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD |
 		1ULL << VHOST_USER_PROTOCOL_F_RARP | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |
@@ -60,6 +59,9 @@ op_protocol_features(struct rte_vdpa_device *vdpa, uint64_t *features)
 		1ULL << VHOST_USER_PROTOCOL_F_STATUS;
 	if ((dev->guest_features & 1ULL << LM_VIRTIO_NET_F_MTU) != 0)
 		*features |= 1ULL << VHOST_USER_PROTOCOL_F_NET_MTU;
+	if (dev->notify_pages)
+		*features |= 1ULL << VIRTIO_VDPA_PROTOCOL_F_BACKEND_SEND_FD |
+			1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER;
 	return 0;
 }
 
@@ -94,6 +96,9 @@ op_dev_cleanup(int vid)
 	dev->rarp_pending = false;
 	dev->rarp_mac_known = false;
 	pthread_mutex_unlock(&dev->lock);
+	/* rte_vhost frees what the switcher may be using. */
+	virtio_vdpa_notifier_leave(dev);
+	virtio_vdpa_notifier_forget(dev);
 	return 0;
 }
 
@@ -101,16 +106,6 @@ static int
 op_no_fd(int vid)
 {
 	RTE_SET_USED(vid);
-	return -ENOTSUP;
-}
-
-static int
-op_notify_area(int vid, int qid, uint64_t *offset, uint64_t *size)
-{
-	RTE_SET_USED(vid);
-	RTE_SET_USED(qid);
-	RTE_SET_USED(offset);
-	RTE_SET_USED(size);
 	return -ENOTSUP;
 }
 
@@ -162,8 +157,8 @@ static struct rte_vdpa_dev_ops virtio_vdpa_ops = {
 	.set_features = virtio_vdpa_set_features,
 	.migration_done = virtio_vdpa_migration_done,
 	.get_vfio_group_fd = op_no_fd,
-	.get_vfio_device_fd = op_no_fd,
-	.get_notify_area = op_notify_area,
+	.get_vfio_device_fd = virtio_vdpa_notifier_fd,
+	.get_notify_area = virtio_vdpa_notifier_area,
 	.get_stats_names = virtio_vdpa_get_stats_names,
 	.get_stats = virtio_vdpa_get_stats,
 	.reset_stats = virtio_vdpa_reset_stats,
@@ -351,6 +346,8 @@ device_open(struct virtio_vdpa *dev)
 		ret = lm_pci_premap(dev->pci, dev->args.premap);
 	if (ret == 0 && dev->args.positions[0] != '\0')
 		virtio_vdpa_positions_open(dev, dev->args.positions);
+	if (ret == 0 && dev->args.notifiers)
+		virtio_vdpa_notifier_pages(dev);
 	if (ret == 0)
 		ret = virtio_vdpa_worker_create(dev, &dev->worker);
 	if (ret == 0)

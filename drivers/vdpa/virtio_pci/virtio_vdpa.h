@@ -42,6 +42,7 @@
 #define VIRTIO_VDPA_MAX_REGIONS 64
 #define VIRTIO_VDPA_NO_VECTOR 0xffff
 #define VIRTIO_VDPA_PROTOCOL_F_BACKEND_REQ 5 /* rte_vhost.h renames it in 23.03 */
+#define VIRTIO_VDPA_PROTOCOL_F_BACKEND_SEND_FD 10
 #define VIRTIO_VDPA_STOP_BUDGET_MS 200
 
 extern int virtio_vdpa_logtype;
@@ -60,6 +61,13 @@ enum virtio_vdpa_mode {
 };
 const char *virtio_vdpa_mode_name(enum virtio_vdpa_mode mode);
 
+/** Has the front end a queue's doorbell page? */
+enum virtio_vdpa_notifier {
+	VIRTIO_VDPA_NOTIFIER_NONE,
+	VIRTIO_VDPA_NOTIFIER_MAPPED,
+	VIRTIO_VDPA_NOTIFIER_REFUSED,
+};
+
 /** What a device argument string says. */
 struct virtio_vdpa_args {
 	char socket[108];
@@ -73,6 +81,7 @@ struct virtio_vdpa_args {
 	int32_t relay_thread;     /* shared by devices with the same number; -1: own */
 	bool log_full;
 	bool relay;               /* never direct */
+	bool notifiers;           /* the front end may map doorbell pages */
 	bool vdpa;                /* PCI only: opt in */
 };
 
@@ -99,6 +108,8 @@ struct virtio_vdpa_queue {
 	int kickfd, callfd;       /* duplicates of our own; -1: none */
 	int irqfd;                /* device -> worker, while relayed */
 	bool kick_watched;
+	uint64_t notify_offset;   /* of its doorbell page, in dev->notify_fd */
+	_Atomic uint8_t notifier; /* enum virtio_vdpa_notifier */
 
 	struct virtio_vdpa_relay *relay;
 	struct lm_pci_mem shadow;
@@ -177,6 +188,9 @@ struct virtio_vdpa {
 	uint16_t pairs;               /* set by the control queue */
 
 	int vid;
+	bool notify_pages;            /* each queue has one that can be mapped */
+	int notify_fd;                /* the handle's */
+	_Atomic bool notifier_busy;   /* the switcher waits for the front end */
 	bool hooked;                  /* extern message hooks are on this vid */
 	_Atomic bool configured;
 	_Atomic bool log_on;
@@ -370,6 +384,22 @@ void virtio_vdpa_nudge(struct virtio_vdpa_queue *q);
 int virtio_vdpa_irq_bind(struct virtio_vdpa_queue *q);
 int virtio_vdpa_irq_bind_all(struct virtio_vdpa *dev);
 
+/* virtio_vdpa_notifier.c: doorbell pages that the front end maps */
+
+/** At the start: does each queue have one? */
+int virtio_vdpa_notifier_pages(struct virtio_vdpa *dev);
+int virtio_vdpa_notifier_fd(int vid);
+int virtio_vdpa_notifier_area(int vid, int qid, uint64_t *offset, uint64_t *size);
+/** Pages of direct queues to the front end, others back. The switcher's; waits for answers. */
+void virtio_vdpa_notifier_sync(struct virtio_vdpa *dev);
+/** The front end has let go of all by itself, or is gone. */
+void virtio_vdpa_notifier_forget(struct virtio_vdpa *dev);
+/** Wait, but not for long, until the switcher is out of rte_vhost. */
+void virtio_vdpa_notifier_leave(struct virtio_vdpa *dev);
+/** May kicks go past us? */
+bool virtio_vdpa_notifier_open(const struct virtio_vdpa_queue *q);
+const char *virtio_vdpa_notifier_name(const struct virtio_vdpa_queue *q);
+
 /* virtio_vdpa_positions.c: where packed rings stand, for the process after this one */
 
 /** A file that cannot be used is said, and done without. */
@@ -403,6 +433,8 @@ void virtio_vdpa_runner_describe(const struct virtio_vdpa_seat *seat, char *buf,
 unsigned int virtio_vdpa_worker_poll(struct virtio_vdpa_worker *w);
 /** Ask for notifications; true: no work until the worker's fd is readable. */
 bool virtio_vdpa_worker_may_sleep(struct virtio_vdpa_worker *w);
+/** Must a relay be looked at now and then, because kicks may go past us? */
+bool virtio_vdpa_worker_naps(const struct virtio_vdpa_worker *w);
 /** Take what is signalled on the eventfds; does not wait. */
 void virtio_vdpa_worker_events(struct virtio_vdpa_worker *w);
 int virtio_vdpa_worker_fd(const struct virtio_vdpa_worker *w);

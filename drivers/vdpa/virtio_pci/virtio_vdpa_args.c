@@ -92,6 +92,12 @@ args_relay(const char *value, struct virtio_vdpa_args *args)
 }
 
 static int
+args_notifiers(const char *value, struct virtio_vdpa_args *args)
+{
+	return args_bool(value, &args->notifiers);
+}
+
+static int
 args_cpus(const char *value, struct virtio_vdpa_args *args)
 {
 	unsigned long from, to;
@@ -170,6 +176,7 @@ static const struct args_key keys[] = {
 	{ "premap", "FILE[@IOVA[:SIZE[:OFFSET]]]", args_premap },
 	{ "features", "hexadecimal mask", args_features },
 	{ "log", "full or used", args_log },
+	{ "notifiers", "0 or 1", args_notifiers },
 	{ "positions", "FILE", args_positions },
 	{ "relay", "0 or 1", args_relay },
 	{ "relay_cpus", "CPU[-CPU][+CPU...]", args_cpus },
@@ -179,7 +186,7 @@ static const struct args_key keys[] = {
 	{ "vdpa", "0 or 1", args_vdpa },
 };
 static const char * const key_names[] = { "socket", "premap", "features", "log", "relay",
-	"positions", "relay_cpus", "relay_thread", "stop_budget_ms", "test_log_drop",
+	"notifiers", "positions", "relay_cpus", "relay_thread", "stop_budget_ms", "test_log_drop",
 	"vdpa", NULL };
 
 struct args_walk {
@@ -224,7 +231,7 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 	list = rte_kvargs_parse(str, is_pci ? NULL : key_names);
 	if (list == NULL) {
 		VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: socket= premap= features= log= "
-			"positions= relay= relay_cpus= relay_thread= stop_budget_ms= "
+			"notifiers= positions= relay= relay_cpus= relay_thread= stop_budget_ms= "
 			"test_log_drop=", str);
 		return -EINVAL;
 	}
@@ -238,8 +245,8 @@ virtio_vdpa_args_parse(const char *name, const char *str, bool is_pci,
 		list = rte_kvargs_parse(str, key_names);
 		if (list == NULL) {
 			VDPA_LOG_NAME(ERR, name, "cannot use \"%s\"; valid: vdpa= premap= "
-				"features= log= positions= relay= relay_cpus= relay_thread= "
-				"stop_budget_ms= test_log_drop=", str);
+				"features= log= notifiers= positions= relay= relay_cpus= "
+				"relay_thread= stop_budget_ms= test_log_drop=", str);
 			return -EINVAL;
 		}
 	}

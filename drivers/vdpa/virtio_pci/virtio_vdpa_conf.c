@@ -170,6 +170,7 @@ conf_locked(struct virtio_vdpa *dev)
 		if (ret == -ENOTCONN)
 			virtio_vdpa_lost(dev);
 	}
+	virtio_vdpa_switcher_wake(dev->switcher);
 	virtio_vdpa_gauge(dev, VIRTIO_VDPA_CONF_US, virtio_vdpa_now_us() - d.begin_us);
 	virtio_vdpa_event(dev, d.phase, "end", 0, ret);
 	return ret;
@@ -182,6 +183,7 @@ virtio_vdpa_conf_vid(struct virtio_vdpa *dev, int vid)
 
 	if (dev->vid != vid) {
 		dev->vid = vid;
+		virtio_vdpa_notifier_forget(dev);
 		for (i = 0; i < VIRTIO_VDPA_MAX_QUEUES; i++) {
 			dev->queue[i].ready = false;
 			dev->queue[i].enabled = false;
@@ -265,6 +267,8 @@ virtio_vdpa_close_locked(struct virtio_vdpa *dev)
 		close_queues(dev);
 	if (parked && dev->bases_asked)
 		virtio_vdpa_positions_forget(dev);
+	if (dev->bases_asked)
+		virtio_vdpa_notifier_forget(dev);
 	dev->bases_asked = false;
 	took = virtio_vdpa_now_us() - d.begin_us;
 	if (took > (uint64_t)dev->args.stop_budget_ms * 1000) {

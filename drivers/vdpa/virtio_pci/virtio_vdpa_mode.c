@@ -360,11 +360,11 @@ virtio_vdpa_log_start(struct virtio_vdpa *dev)
 			dev->args.stop_budget_ms);
 		virtio_vdpa_mem_mark_all(dev, d.phase);
 	}
+	virtio_vdpa_switcher_wake(dev->switcher);
 	if (ret != 0) {
 		VDPA_LOG(ERR, dev, "log-on: cannot track what the function writes yet: %s",
 			strerror(-ret));
 		dev->late = true;
-		virtio_vdpa_switcher_wake(dev->switcher);
 	}
 	virtio_vdpa_event(dev, d.phase, "end", 0, ret);
 	return ret;

@@ -72,7 +72,7 @@ RTE_PMD_REGISTER_KMOD_DEP(vdpa_virtio, "* vfio-pci | virtio_vfio_pci");
 static const char virtio_vdpa_pmdinfo[] __rte_used =
 	"PMD_INFO_STRING= {\"name\" : \"vdpa_virtio_pci\", "
 	"\"params\" : \"vdpa=<0|1> socket=<path> premap=<file> positions=<file> features=<mask> "
-	"log=<full|used> relay=<0|1> relay_cpus=<list> relay_thread=<int> stop_budget_ms=<int> "
-	"test_log_drop=<int> \", "
+	"log=<full|used> notifiers=<0|1> relay=<0|1> relay_cpus=<list> relay_thread=<int> "
+	"stop_budget_ms=<int> test_log_drop=<int> \", "
 	"\"kmod\" : \"* vfio-pci | virtio_vfio_pci\", "
 	"\"pci_ids\" : [[6900, 4161, 65535, 65535], [6900, 4096, 65535, 65535]]}";

@@ -21,6 +21,7 @@
  */
 
 #define RUNNER_EMPTY_ROUNDS 256
+#define RUNNER_NAP_MS 1
 #define RUNNER_EVENTS 16
 #define RUNNER_WAKE UINT64_MAX
 
@@ -105,12 +106,16 @@ runner_sleep(struct virtio_vdpa_runner *r)
 {
 	struct epoll_event events[RUNNER_EVENTS];
 	struct virtio_vdpa_seat *seat;
+	int timeout_ms = -1;
 	eventfd_t n;
 	int nb, i;
 
-	TAILQ_FOREACH(seat, &r->seats, next)
+	TAILQ_FOREACH(seat, &r->seats, next) {
 		virtio_vdpa_count(seat->dev, VIRTIO_VDPA_SLEEPS, 1);
-	nb = epoll_wait(r->epfd, events, RUNNER_EVENTS, -1);
+		if (virtio_vdpa_worker_naps(seat->worker))
+			timeout_ms = RUNNER_NAP_MS;
+	}
+	nb = epoll_wait(r->epfd, events, RUNNER_EVENTS, timeout_ms);
 	for (i = 0; i < nb; i++) {
 		if (events[i].data.ptr == NULL)
 			eventfd_read(r->wakefd, &n);

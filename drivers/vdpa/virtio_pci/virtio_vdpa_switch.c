@@ -63,6 +63,7 @@ switch_back_locked(struct virtio_vdpa_queue *q)
 	}
 	virtio_vdpa_nudge(q);
 	virtio_vdpa_count(dev, VIRTIO_VDPA_WRAPS, 1);
+	virtio_vdpa_switcher_wake(dev->switcher);
 	virtio_vdpa_gauge(dev, VIRTIO_VDPA_WRAP_US, virtio_vdpa_now_us() - q->held_since_us);
 }
 
@@ -110,6 +111,7 @@ switch_main(void *arg)
 	uint16_t i;
 
 	while (!atomic_load_explicit(&s->stop, memory_order_acquire)) {
+		virtio_vdpa_notifier_sync(s->dev);
 		next = switch_late(s->dev);
 		for (i = 0; i < s->dev->nb_queues; i++) {
 			at = switch_queue(&s->dev->queue[i]);

@@ -173,6 +173,10 @@ tel_info(void *ctx, struct lm_text *out, unsigned int max)
 	text(&t, "features_device", "0x%" PRIx64, dev->device_features);
 	text(&t, "features_offered", "0x%" PRIx64, dev->guest_features);
 	text(&t, "features_negotiated", "0x%" PRIx64, dev->driver_features);
+	for (i = 0; dev->notify_pages && i < dev->nb_queues; i++) {
+		snprintf(name, sizeof(name), "doorbell%u", i);
+		text(&t, name, "%s", virtio_vdpa_notifier_name(&dev->queue[i]));
+	}
 	for (i = 0; i < dev->nb_queues; i++) {
 		q = &dev->queue[i];
 		snprintf(name, sizeof(name), "queue%u", i);

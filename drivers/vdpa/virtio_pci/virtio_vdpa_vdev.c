@@ -51,5 +51,6 @@ static struct rte_vdev_driver virtio_vdpa_vdev_driver = {
 
 RTE_PMD_REGISTER_VDEV(vdpa_virtio_pci, virtio_vdpa_vdev_driver);
 RTE_PMD_REGISTER_PARAM_STRING(vdpa_virtio_pci,
-	"socket=<path> premap=<file> positions=<file> features=<mask> log=<full|used> relay=<0|1> "
-	"relay_cpus=<list> relay_thread=<int> stop_budget_ms=<int> test_log_drop=<int> ");
+	"socket=<path> premap=<file> positions=<file> features=<mask> log=<full|used> "
+	"notifiers=<0|1> relay=<0|1> relay_cpus=<list> relay_thread=<int> stop_budget_ms=<int> "
+	"test_log_drop=<int> ");

@@ -162,6 +162,20 @@ worker_may_sleep(struct virtio_vdpa *dev)
 	return may;
 }
 
+bool
+virtio_vdpa_worker_naps(const struct virtio_vdpa_worker *w)
+{
+	const struct virtio_vdpa_queue *q;
+	uint16_t i;
+
+	for (i = 0; i < w->dev->nb_queues; i++) {
+		q = &w->dev->queue[i];
+		if (virtio_vdpa_queue_mode(q) == VIRTIO_VDPA_RELAY && virtio_vdpa_notifier_open(q))
+			return true;
+	}
+	return false;
+}
+
 static bool
 worker_kick(struct virtio_vdpa_queue *q)
 {
