@@ -9,8 +9,8 @@
  * burst of each size through it. What the model wrote into the rings is kept, has to be the same
  * for both, and the model is stopped. From then on these completions are written again, out of
  * what is measured, and the drivers take them in turn. Under valgrind instructions are counted
- * and dumped by name; else cycles of the time stamp counter are printed, of a burst, medians of times around
- * the ring.
+ * and dumped by name; else cycles of the time stamp counter are printed, of a burst, medians of
+ * times around the ring.
  */
 
 #include <errno.h>

@@ -150,7 +150,7 @@ def test_mixed_fast_free(rig: Rig) -> None:
                       "--tx-offloads=0x18000")
     pmd.command("start")
     for largest in (1514, 9014, 1514):
-        sent = frames(300, 60, largest)
+        sent = frames(800, 60, largest)
         assert rig.cable.echo(sent, window=8) == sent
     pmd.quit()
     rig.check()

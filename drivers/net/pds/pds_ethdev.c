@@ -270,7 +270,7 @@ pds_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_rx_queues = (uint16_t)p->max_rxq;
 	info->max_tx_queues = (uint16_t)p->max_txq;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
-	info->max_rx_pktlen = p->max_frame_bytes + PDS_FRAME_OVERHEAD;
+	info->max_rx_pktlen = p->max_frame_bytes;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_mtu = (uint16_t)(p->max_frame_bytes - PDS_FRAME_OVERHEAD);
 	info->max_mac_addrs = PDS_MAX_MAC;
