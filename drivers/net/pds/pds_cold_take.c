@@ -59,7 +59,7 @@ check(struct pds_port *p, const struct pds_cold_rec *r)
 			r->mtu < RTE_ETHER_MIN_MTU || r->nb_rxq > PDS_MAX_QUEUES ||
 			r->mtu > p->max_frame_bytes - PDS_FRAME_OVERHEAD)
 		return -EPROTO;
-	for (i = 0; i < RTE_MIN(r->rss_entries, (uint16_t)PDS_RSS_MAX_ENTRIES); i++)
+	for (i = 0; i < RTE_MIN((unsigned int)r->rss_entries, PDS_RSS_MAX_ENTRIES); i++)
 		if (r->nb_rxq != 0 && r->rss_table[i] >= r->nb_rxq)
 			return -EPROTO;
 	return 0;

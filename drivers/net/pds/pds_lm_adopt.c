@@ -106,6 +106,10 @@ rxq_adopt(struct adoption *a, uint16_t index)
 	if (!queue_is_sound(&rec->info, more, q->mask, q->dma.bytes) ||
 			more->nb_buffers != q->nb_segs)
 		return -EPROTO;
+	/* With one buffer each, none lies outside of what is posted: it would never be freed. */
+	if (q->nb_segs == 1 && rec->info.nb_slots !=
+			((rec->info.producer - rec->info.consumer) & q->mask))
+		return -EPROTO;
 	for (i = 0; i < rec->info.nb_slots; i++) {
 		slot = rec->slots[i].slot & ~LM_PORT_SLOT_EMPTY;
 		q->mbufs[slot] = pools_take(&a->pools, &rec->slots[i]);
@@ -131,7 +135,9 @@ tx_chain(struct adoption *a, struct pds_txq *q, const struct lm_port_queue *rec,
 	uint32_t slot = rec->slots[*i].slot & ~LM_PORT_SLOT_EMPTY, first = slot;
 	struct rte_mbuf *m, *last = NULL;
 
-	if (slot % stride != 0 || q->mbufs[slot / stride] != NULL)
+	if (slot % stride != 0 || q->mbufs[slot / stride] != NULL ||
+			((slot / stride - rec->info.consumer) & q->mask) >=
+			((rec->info.producer - rec->info.consumer) & q->mask))
 		return -EPROTO;
 	while (*i < rec->info.nb_slots &&
 			(rec->slots[*i].slot & ~LM_PORT_SLOT_EMPTY) == slot) {
