@@ -18,6 +18,7 @@
 
 #define PARK_US UINT64_C(100000)
 #define LOOK_US UINT64_C(200000)
+#define FORCE_US UINT64_C(5000000) /* what was slow once makes a long downtime predicted */
 #define PAGE 4096u
 
 /* What a side of a session is made of. */
@@ -157,6 +158,7 @@ fwd_send(struct fwd *f, const char *to, json_t **out)
 	struct lm_outgoing_conf conf = {
 		.ram = f->ram, .timeline = f->timeline, .quiesce = quiesce, .stopped = stopped,
 		.resume = resume, .progress = progress, .ctx = f,
+		.force_after_us = FORCE_US,
 	};
 	struct lm_member_report member;
 	struct lm_outgoing *o = NULL;

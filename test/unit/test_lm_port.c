@@ -369,11 +369,37 @@ test_ports_round_trip(void **state)
 	destroy(w);
 }
 
+static void
+test_prepared(void **state)
+{
+	struct lm_window *window = (struct lm_window *)state; /* is only handed on */
+	char name[LM_PORT_NAME_BYTES + 1];
+	bool incoming = false;
+
+	memset(name, 'x', sizeof(name));
+	name[LM_PORT_NAME_BYTES] = '\0';
+	assert_int_equal(lm_port_prepare("", window, true), -EINVAL);
+	assert_int_equal(lm_port_prepare(name, window, true), -EINVAL);
+	assert_null(lm_port_prepared("net0", &incoming));
+	assert_int_equal(lm_port_prepare("net0", window, true), 0);
+	assert_int_equal(lm_port_prepare("net0", window, false), -EEXIST);
+	assert_int_equal(lm_port_prepare("net1", window, false), 0);
+	assert_ptr_equal(lm_port_prepared("net0", &incoming), window);
+	assert_true(incoming);
+	assert_ptr_equal(lm_port_prepared("net1", &incoming), window);
+	assert_false(incoming);
+	lm_port_unprepare("net0");
+	lm_port_unprepare("net0");
+	assert_null(lm_port_prepared("net0", &incoming));
+	lm_port_unprepare("net1");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_prepared),
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_destination),
 		cmocka_unit_test(test_incoming_but_polled),

@@ -273,6 +273,41 @@ test_round_trip(void **state)
 	lm_window_destroy(w);
 }
 
+/* A buffer that holds nothing is checked as any, and not sent; its number counts without the bit. */
+static void
+test_empty_buffers(void **state)
+{
+	struct lm_window *w = create_window();
+	struct lm_port_rec *rec = create_record(), *got = NULL;
+	struct lm_ram *ram = NULL;
+	void *payload;
+	uint32_t slot;
+	int len;
+
+	(void)state;
+	/* The two of one page. */
+	rec->queues[0].slots[0].slot |= LM_PORT_SLOT_EMPTY;
+	rec->queues[0].slots[1].slot |= LM_PORT_SLOT_EMPTY;
+	len = lm_port_rec_encode(rec, &payload);
+	assert_int_equal(lm_port_rec_decode(payload, (size_t)len, w, DRIVER, &got), 0);
+	free(payload);
+	assert_int_equal(lm_ram_create(&ram), 0);
+	assert_int_equal(lm_window_add_ram(w, ram, false), 0);
+	lm_ram_mark_all(ram);
+	lm_port_rec_mark(got, w, ram);
+	assert_int_equal(lm_ram_dirty_bytes(ram, true), CONTROL + 10 * 2048);
+	lm_ram_destroy(ram);
+	lm_port_rec_destroy(got);
+	/* The same slot twice, once empty. */
+	slot = rec->queues[0].slots[2].slot;
+	rec->queues[0].slots[0].slot = slot | LM_PORT_SLOT_EMPTY;
+	len = lm_port_rec_encode(rec, &payload);
+	assert_int_equal(lm_port_rec_decode(payload, (size_t)len, w, DRIVER, &got), -EPROTO);
+	free(payload);
+	lm_port_rec_destroy(rec);
+	lm_window_destroy(w);
+}
+
 static void
 test_create_limits(void **state)
 {
@@ -436,6 +471,7 @@ main(void)
 		cmocka_unit_test(test_window_memory),
 		cmocka_unit_test(test_window_pinned),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_empty_buffers),
 		cmocka_unit_test(test_create_limits),
 		cmocka_unit_test(test_decoder_refuses),
 		cmocka_unit_test(test_bits_and_cuts),
