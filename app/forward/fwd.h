@@ -78,6 +78,8 @@ struct fwd {
 /** Window, EAL, port. @return 0 or -errno, after a message */
 int fwd_open(struct fwd *f);
 void fwd_close(struct fwd *f);
+/** Reach who serves the VF's migration, once more if that one has not answered in time. */
+int fwd_migration_open(struct fwd *f);
 /** The port goes away; what it has in rings is free. */
 void fwd_port_close(struct fwd *f);
 

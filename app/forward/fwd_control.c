@@ -32,12 +32,16 @@ stats(const struct fwd *f)
 static json_t *
 leave(struct fwd *f)
 {
-	struct lm_provider p = lm_vfio_provider(f->vfio);
+	struct lm_provider p;
 	int ret;
 
 	fwd_poll_end(f);
 	fwd_port_close(f);
-	ret = p.ops->reset(p.dev);
+	ret = fwd_migration_open(f);
+	if (ret == 0) {
+		p = lm_vfio_provider(f->vfio);
+		ret = p.ops->reset(p.dev);
+	}
 	return ret == 0 ? json_object() : json_pack("{s:s}", "error", strerror(-ret));
 }
 

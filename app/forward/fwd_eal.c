@@ -143,18 +143,25 @@ port_open(struct fwd *f)
 	return ret;
 }
 
-static int
-migration_open(struct fwd *f)
+int
+fwd_migration_open(struct fwd *f)
 {
 	const struct lm_pci_params params = { .name = FWD_PORT, .timeout_ms = 10000 };
 	int ret;
 
+	if (f->mig != NULL && lm_pci_alive(f->mig))
+		return 0;
+	lm_vfio_close(f->vfio);
+	if (f->mig != NULL)
+		lm_pci_close(f->mig);
+	f->vfio = NULL;
+	f->mig = NULL;
 	ret = lm_pci_open_vfio_user(f->conf.migration, &params, &f->mig);
 	if (ret == 0)
 		ret = lm_vfio_open(f->mig, &f->vfio);
 	if (ret != 0)
 		fwd_error("%s: %s", f->conf.migration, lm_pci_strerror(f->mig));
-	return ret == 0 ? lm_timeline_create("forward", &f->timeline) : ret;
+	return ret;
 }
 
 int
@@ -170,8 +177,8 @@ fwd_open(struct fwd *f)
 	if (ret == 0)
 		ret = port_open(f);
 	if (ret == 0)
-		ret = migration_open(f);
-	return ret;
+		ret = lm_timeline_create("forward", &f->timeline);
+	return ret == 0 ? fwd_migration_open(f) : ret;
 }
 
 void
@@ -185,7 +192,8 @@ void
 fwd_close(struct fwd *f)
 {
 	lm_vfio_close(f->vfio);
-	lm_pci_close(f->mig);
+	if (f->mig != NULL)
+		lm_pci_close(f->mig);
 	rte_mempool_free(f->pool);
 	lm_ram_destroy(f->ram);
 	lm_port_unprepare(FWD_PORT);

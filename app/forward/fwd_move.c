@@ -167,7 +167,10 @@ fwd_send(struct fwd *f, const char *to, json_t **out)
 	int ret;
 
 	memset(f->cpu_ns, 0, sizeof(f->cpu_ns));
-	ret = side_open(f, &s, true);
+	memset(&s, 0, sizeof(s));
+	ret = fwd_migration_open(f);
+	if (ret == 0)
+		ret = side_open(f, &s, true);
 	if (ret == 0)
 		ret = lm_channel_connect(to, &channel, &conf.channel);
 	if (ret == 0) {

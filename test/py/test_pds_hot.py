@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,23 @@ def test_destination_refuses(build_dir: Path, tmp_path: Path, spec: str) -> None
         bed.models["b"].request("fault", function=0, spec=spec)
         with pytest.raises(HarnessError, match="failed"):
             bed.migrate()
+        answered(bed, bed.answered() + 500)
+        bed.migrate()
+        answered(bed, 200)
+        account(bed)
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_owner_hangs(build_dir: Path, tmp_path: Path, host: str) -> None:
+    """A PF's owner that answers nobody costs a deadline; then the source forwards as before."""
+    with _bed(build_dir, tmp_path, queues=2) as bed:
+        bed.start_traffic()
+        answered(bed, 500)
+        bed.owners[host].popen.send_signal(signal.SIGSTOP)
+        with pytest.raises(HarnessError):
+            bed.migrate()
+        bed.owners[host].popen.send_signal(signal.SIGCONT)
         answered(bed, bed.answered() + 500)
         bed.migrate()
         answered(bed, 200)
