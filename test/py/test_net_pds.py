@@ -349,3 +349,55 @@ def test_mtu_grows(rig: Rig) -> None:
         pmd.command("stop")
     pmd.quit()
     rig.check()
+
+
+def test_more_receive_queues(rig: Rig) -> None:
+    """Statistics of queues of which there are more of one kind: shown, cleared, shown again."""
+    rig.start_model("--queue-pairs", 4)
+    pmd = rig.testpmd("--forward-mode=io", "--rxq=4", "--txq=1", "--rss-udp")
+    pmd.command("start")
+    sent = frames(40)
+    assert rig.cable.echo(sent) == sent
+    assert "rx_q0_packets: 40" in pmd.command("show port xstats 0")
+    pmd.command("clear port xstats 0")
+    assert "rx_q0_packets: 0" in pmd.command("show port xstats 0")
+    assert rig.cable.echo(sent) == sent
+    assert "tx_q0_packets: 40" in pmd.command("show port xstats 0")
+    pmd.quit()
+    rig.check()
+
+
+def test_reset_event(rig: Rig) -> None:
+    """The device asks for a reset: the application is told, resets the port, and goes on."""
+    rig.start_model()
+    pmd = rig.testpmd("--forward-mode=io")
+    sent = frames(20)
+    for _ in range(3):
+        pmd.command("start")
+        assert rig.cable.echo(sent) == sent
+        rig.control.request("reset-event", function=1)
+        pmd.expect("reset event")
+        for line in ("stop", "port stop 0", "port reset 0", "port start 0"):
+            pmd.command(line)
+    pmd.command("start")
+    assert rig.cable.echo(sent) == sent
+    pmd.quit()
+    rig.check()
+
+
+@pytest.mark.deadline(180)
+def test_hundred_resets(rig: Rig) -> None:
+    """Nothing of a reset is left behind: after a hundred, and as many starts, frames come back."""
+    rig.start_model()
+    pmd = rig.testpmd("--forward-mode=io")
+    sent = frames(20)
+    for turn in range(100):
+        pmd.command("port stop 0")
+        assert "Fail" not in pmd.command("port reset 0")
+        assert "Fail" not in pmd.command("port start 0")
+        if turn % 10 == 9:
+            pmd.command("start")
+            assert rig.cable.echo(sent) == sent
+            pmd.command("stop")
+    pmd.quit()
+    rig.check()
