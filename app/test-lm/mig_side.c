@@ -144,9 +144,7 @@ static int
 track(struct mig_side *s)
 {
 	const struct lm_tracker_conf conf = { .page_size_bytes = PAGE, .timeline = s->timeline };
-	const struct lm_caps *caps;
 	struct lm_interval iv;
-	struct lm_provider p;
 	unsigned int i;
 	int ret;
 
@@ -159,10 +157,8 @@ track(struct mig_side *s)
 		ret = lm_tracker_map(s->tracker, &iv);
 	}
 	for (i = 0; i < s->nb && ret == 0; i++) {
-		caps = lm_group_caps(s->group, i);
-		p = lm_vfio_provider(s->vfio[i]);
-		ret = caps->dirty.present ?
-			lm_tracker_add_provider(s->tracker, lm_group_name(s->group, i), &p, caps) :
+		ret = lm_group_caps(s->group, i)->dirty.present ?
+			lm_tracker_add_member(s->tracker, s->group, i) :
 			lm_tracker_add_blind(s->tracker, lm_group_name(s->group, i));
 	}
 	if (ret != 0)

@@ -137,6 +137,22 @@ int lm_group_reset(struct lm_group *group);
 int lm_group_each(struct lm_group *group, const char *what, uint64_t deadline_us,
 		int (*fn)(void *ctx, unsigned int member, const struct lm_provider *provider),
 		void *ctx);
+/** A deadline_us of lm_group_each(): each member's own, as for an arc. */
+#define LM_GROUP_OWN_DEADLINE UINT64_MAX
+/**
+ * The same for some: members of which who says so.
+ * @param who called here, before any fn
+ */
+int lm_group_some(struct lm_group *group, const char *what, uint64_t deadline_us,
+		bool (*who)(void *ctx, unsigned int member),
+		int (*fn)(void *ctx, unsigned int member, const struct lm_provider *provider),
+		void *ctx);
+/**
+ * From within fn: it goes on with another call into the provider, which is counted and may take as
+ * long as the first.
+ * @return 0; -ECANCELED: the member was given up meanwhile
+ */
+int lm_group_next_call(struct lm_group *group, unsigned int member);
 /** From within fn: count provider calls (round trips) for this member. */
 void lm_group_count_call(struct lm_group *group, unsigned int member, unsigned int calls);
 

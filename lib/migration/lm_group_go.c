@@ -416,7 +416,8 @@ job_each(struct lm_member *m, void *ctx)
 	const struct each each = *(const struct each *)ctx;
 	int ret;
 
-	ret = lm_member_call_begin(m, each.what, each.deadline_us);
+	ret = lm_member_call_begin(m, each.what, each.deadline_us == LM_GROUP_OWN_DEADLINE ?
+		m->deadline_us : each.deadline_us);
 	if (ret != 0)
 		return ret;
 	ret = each.fn(each.ctx, m->index, &m->provider);
@@ -425,7 +426,8 @@ job_each(struct lm_member *m, void *ctx)
 }
 
 int
-lm_group_each(struct lm_group *g, const char *what, uint64_t deadline_us,
+lm_group_some(struct lm_group *g, const char *what, uint64_t deadline_us,
+		bool (*who)(void *ctx, unsigned int member),
 		int (*fn)(void *ctx, unsigned int member, const struct lm_provider *provider),
 		void *ctx)
 {
@@ -437,10 +439,35 @@ lm_group_each(struct lm_group *g, const char *what, uint64_t deadline_us,
 		return -ENODEV;
 	for (i = 0; i < g->nb_members; i++) {
 		g->members[i]->what = what;
-		g->members[i]->taking_part = true;
+		g->members[i]->taking_part = who == NULL || who(ctx, i);
 	}
 	lm_group_run(g, job_each, &each);
 	return lm_group_verdict(g);
+}
+
+int
+lm_group_each(struct lm_group *g, const char *what, uint64_t deadline_us,
+		int (*fn)(void *ctx, unsigned int member, const struct lm_provider *provider),
+		void *ctx)
+{
+	return lm_group_some(g, what, deadline_us, NULL, fn, ctx);
+}
+
+int
+lm_group_next_call(struct lm_group *g, unsigned int member)
+{
+	struct lm_member *m = g->members[member];
+	int ret = -ECANCELED;
+
+	pthread_mutex_lock(&g->lock);
+	if (!m->forsaken) {
+		m->since_ns = lm_clock_ns();
+		m->work.nb_calls++;
+		atomic_fetch_add(&m->nb_calls, 1);
+		ret = 0;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return ret;
 }
 
 void

@@ -100,6 +100,14 @@ any_pre_copy(const struct lm_outgoing *o)
 	return false;
 }
 
+/* A device that did not answer is named by its group. */
+static int
+fail_tracker(struct lm_outgoing *o, int error, const char *what)
+{
+	return lm_session_fail(&o->s, error, "%s: %s", what, error == -ETIMEDOUT ?
+		lm_group_strerror(o->s.group) : strerror(-error));
+}
+
 /*
  * Tracking runs before the first page is sent: all is dirty from then on, so that no write falls
  * between.
@@ -113,10 +121,9 @@ track(struct lm_outgoing *o)
 		return 0;
 	if (o->conf.tracker != NULL) {
 		ret = lm_tracker_start(o->conf.tracker);
+		o->tracking = ret == 0 || ret == -ETIMEDOUT;
 		if (ret != 0)
-			return lm_session_fail(&o->s, ret, "starting dirty tracking: %s",
-				strerror(-ret));
-		o->tracking = true;
+			return fail_tracker(o, ret, "starting dirty tracking");
 	}
 	ret = lm_ram_cpu_start(o->conf.ram, NULL);
 	if (ret != 0)
@@ -175,8 +182,7 @@ lm_outgoing_harvest(struct lm_outgoing *o)
 		sink = lm_sink_ram(o->conf.ram);
 		ret = lm_tracker_harvest(o->conf.tracker, &sink);
 		if (ret != 0)
-			return lm_session_fail(&o->s, ret, "reading dirty pages: %s",
-				strerror(-ret));
+			return fail_tracker(o, ret, "reading dirty pages");
 	}
 	if (o->cpu_tracking) {
 		ret = lm_ram_cpu_harvest(o->conf.ram);

@@ -13,8 +13,8 @@
  * Whoever adds a kind of device writes one such table and nothing else.
  *
  * All calls for one device come from one thread at a time, not always the same one, save that
- * dirty_report may come from another thread than the rest while the device runs: a provider
- * serialises what it has to. Every call may block; the library runs them where they can be
+ * dirty_report may come from another thread than the rest while the device runs, where its log was
+ * not added to a tracker as a member's: a provider serialises what it has to. Every call may block; the library runs them where they can be
  * abandoned at a deadline (lm_group.h). After that no call is made any more until the late one has
  * returned, and the device counts as lost.
  *

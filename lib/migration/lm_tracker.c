@@ -20,6 +20,15 @@ lm_tracker_create(const struct lm_tracker_conf *conf, struct lm_tracker **tracke
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
+	t->shared = calloc(1, sizeof(*t->shared));
+	if (t->shared == NULL) {
+		free(t);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&t->shared->lock, NULL);
+	t->shared->refs = 1;
+	t->shared->tracker = t;
+	t->shared->page_size_bytes = page;
 	t->page_size_bytes = page;
 	t->timeline = conf->timeline;
 	*tracker = t;
@@ -52,12 +61,10 @@ lm_tracker_destroy(struct lm_tracker *t)
 	if (t == NULL)
 		return;
 	lm_tracker_stop(t);
-	for (i = 0; i < t->nb_sources; i++)
-		free(t->sources[i]);
 	for (i = 0; i < t->nb_maps; i++)
 		free_map(t->maps[i]);
 	free_gone(t);
-	free(t->sources);
+	lm_track_unref(t->shared);
 	free(t->maps);
 	free(t);
 }
@@ -127,26 +134,54 @@ is_blind(const struct lm_tracker *t)
 {
 	unsigned int i;
 
-	for (i = 0; i < t->nb_sources; i++)
-		if (t->sources[i]->blind)
+	for (i = 0; i < t->shared->nb_sources; i++)
+		if (t->shared->sources[i]->blind)
 			return true;
 	return false;
 }
 
-/* Into what is kept: all that sources have to say about [first, last]. */
 static void
-read_sources(struct lm_tracker *t, uint64_t first, uint64_t last)
+mark_all(struct lm_tracker *t, uint64_t first, uint64_t last, bool fresh_only)
 {
-	bool blind = is_blind(t);
 	unsigned int i;
 
 	for (i = lm_track_find(t, first); i < t->nb_maps && t->maps[i]->iv.from <= last; i++)
-		if (blind || t->maps[i]->fresh)
+		if (!fresh_only || t->maps[i]->fresh)
 			lm_bitmap_mark(t->maps[i]->kept, t->maps[i]->iv.to,
 					t->maps[i]->iv.len_bytes);
-	for (i = 0; i < t->nb_sources; i++)
-		if (t->sources[i]->started)
-			lm_track_report(t, t->sources[i], first, last);
+}
+
+/* Members wait for their visit; who has no memory for a plan has no report. */
+static void
+plan_or_read(struct lm_tracker *t, struct lm_track_source *s, uint64_t first, uint64_t last)
+{
+	unsigned int i;
+	int ret;
+
+	if (!s->started)
+		return;
+	ret = lm_track_plan(t, s, first, last);
+	if (ret != 0) {
+		lm_track_failed(t, s, "no report", 0, ret);
+		mark_all(t, first, last, false);
+	}
+	for (i = 0; s->member < 0 && i < s->nb_pieces; i++)
+		lm_track_take(t, s, &s->pieces[i], lm_track_read(s, &s->pieces[i]));
+}
+
+/* Into what is kept: all that sources have to say about [first, last]. */
+static int
+read_sources(struct lm_tracker *t, uint64_t first, uint64_t last)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < t->shared->nb_sources; i++)
+		plan_or_read(t, t->shared->sources[i], first, last);
+	ret = lm_track_visit(t, LM_TRACK_READ);
+	/* A member that was late is blind now. */
+	mark_all(t, first, last, !is_blind(t));
+	return ret;
 }
 
 int
@@ -189,11 +224,11 @@ lm_tracker_harvest(struct lm_tracker *t, const struct lm_sink *sink)
 {
 	struct lm_track_map *m;
 	unsigned int i;
-	int ret;
+	int ret, late;
 
 	if (!t->running)
 		return -EINVAL;
-	read_sources(t, 0, UINT64_MAX);
+	late = read_sources(t, 0, UINT64_MAX);
 	/* R5: cleared only when the sink has it. */
 	for (i = 0; i < t->nb_maps; i++) {
 		ret = sink->merge(sink->ctx, t->maps[i]->kept);
@@ -208,7 +243,7 @@ lm_tracker_harvest(struct lm_tracker *t, const struct lm_sink *sink)
 		t->gone = m->next_gone;
 		free_map(m);
 	}
-	return 0;
+	return late;
 }
 
 static int

@@ -14,7 +14,7 @@
  * runs is dirty until the next start, because a device's start is one-shot; what is about to be
  * unmapped is read first.
  *
- * One thread at a time per tracker.
+ * One thread at a time per tracker, and for the calls that reach devices per group of its members.
  */
 
 #include <stdint.h>
@@ -23,6 +23,7 @@
 #include "lm_provider.h"
 
 struct lm_tracker;
+struct lm_group;
 struct lm_bitmap;
 struct lm_vhost_log;
 struct lm_ram;
@@ -91,6 +92,14 @@ int lm_tracker_add_source(struct lm_tracker *tracker, const struct lm_source_con
 int lm_tracker_add_provider(struct lm_tracker *tracker, const char *name,
 		const struct lm_provider *provider, const struct lm_caps *caps);
 /**
+ * A member's own log as a source, named as the member, and called on the member's thread: all
+ * members of a tracker at once, each with its own deadline. One that is late is lost (lm_group.h),
+ * and all that it could have written is dirty until a start finds it back. All are of one group,
+ * which is used by nobody else meanwhile, and is destroyed after the tracker.
+ * @return as lm_tracker_add_provider(); -EINVAL: no such member, or of another group
+ */
+int lm_tracker_add_member(struct lm_tracker *tracker, struct lm_group *group, unsigned int member);
+/**
  * A conservative source: everything is dirty in every harvest. For devices that write and tell
  * nobody.
  * @return as lm_tracker_add_source()
@@ -101,7 +110,8 @@ int lm_tracker_add_blind(struct lm_tracker *tracker, const char *name);
  * Start all sources. One that refuses, or for which there is no memory, is blind until the next
  * start, and named in the timeline: tracking runs all the same. What was kept from before is
  * forgotten: who starts tracking counts all memory as dirty once, after this has returned.
- * @return 0; -EALREADY; -ENODEV: no source at all
+ * @return 0; -EALREADY; -ENODEV: no source at all; -ETIMEDOUT: a member is late, or lost before,
+ * lm_group_strerror() says which; tracking runs all the same
  */
 int lm_tracker_start(struct lm_tracker *tracker);
 /**
@@ -121,7 +131,8 @@ struct lm_sink lm_sink_ram(struct lm_ram *ram);
 /**
  * Read every source over all memory, and hand what they said, and what was kept, to the sink.
  * Nothing is forgotten before the sink has taken it: after an error call again.
- * @return 0; -EINVAL: tracking does not run; -errno of the sink
+ * @return 0; -EINVAL: tracking does not run; -errno of the sink; -ETIMEDOUT: a member is late, or
+ * lost before, lm_group_strerror() says which, and the sink has taken that all is dirty
  */
 int lm_tracker_harvest(struct lm_tracker *tracker, const struct lm_sink *sink);
 

@@ -6,11 +6,15 @@
 /**
  * @file
  * Inside of the tracker: what is mapped and kept (lm_tracker.c), who tells (lm_tracker_source.c),
- * which ranges a source is started with (lm_tracker_range.c), and how it is read
- * (lm_tracker_report.c).
+ * which ranges a source is started with (lm_tracker_range.c), how it is read (lm_tracker_report.c),
+ * and how members of a group are called on their threads (lm_tracker_member.c).
  */
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "lm_bitmap.h"
+#include "lm_group.h"
 #include "lm_tracker.h"
 
 #define LM_TRACKER_NAME_BYTES 64
@@ -25,12 +29,30 @@ struct lm_track_map {
 	struct lm_track_map *next_gone;
 };
 
+/** Both ends are part of it. */
+struct lm_track_piece {
+	uint64_t first; /* IOVA */
+	uint64_t last;
+};
+
+/**
+ * A member's thread can be inside for longer than it is waited for: until it has left, what it
+ * reads and writes in its source is left alone.
+ */
 struct lm_track_source {
 	char name[LM_TRACKER_NAME_BYTES];
 	const struct lm_source_ops *ops; /* NULL: blind from birth */
 	void *src;
 	struct lm_dirty_traits traits;
 	struct lm_provider provider;     /* what src points to, for a provider's log */
+	int member;                      /* of the tracker's group; negative: called directly */
+	bool inside;                     /* under the lock of what is shared */
+	bool late;                       /* so too: a thread that returns takes nothing from it */
+	bool log_runs;                   /* it was started, and not told to stop */
+	int ret;                         /* of the last start or stop */
+	struct lm_track_piece *pieces;   /* what is to be read now */
+	unsigned int nb_pieces;
+	unsigned int max_pieces;
 	bool started;
 	bool blind;                      /* it tells nothing: all memory is dirty, always */
 	uint64_t page_size_bytes;        /* of reports */
@@ -43,6 +65,17 @@ struct lm_track_source {
 	uint64_t dirty_pages;
 };
 
+/** What a member's thread that is late may still use; the last one to leave frees it. */
+struct lm_track_shared {
+	_Atomic unsigned int refs; /* the tracker's, and each thread's that is inside a source */
+	pthread_mutex_t lock;      /* protects what threads take from and to the tracker */
+	struct lm_tracker *tracker; /* not for a thread that is late */
+	struct lm_group *group;    /* NULL: no member is a source */
+	uint64_t page_size_bytes;  /* of results */
+	struct lm_track_source **sources;
+	unsigned int nb_sources;
+};
+
 struct lm_tracker {
 	uint64_t page_size_bytes;
 	struct lm_timeline *timeline;
@@ -50,8 +83,7 @@ struct lm_tracker {
 	struct lm_track_map **maps; /* ascending by IOVA */
 	unsigned int nb_maps;
 	struct lm_track_map *gone;  /* unmapped, and a sink has not taken what is kept */
-	struct lm_track_source **sources;
-	unsigned int nb_sources;
+	struct lm_track_shared *shared;
 };
 
 static inline uint64_t
@@ -86,13 +118,45 @@ int lm_track_ranges_make(const struct lm_tracker *t, struct lm_track_source *s);
  * The buffer for reports of the page size that the source chose.
  * @return 0; -EINVAL: not a page size; -ENOMEM
  */
-int lm_track_buffer_make(const struct lm_tracker *t, struct lm_track_source *s,
+int lm_track_buffer_make(struct lm_track_source *s, uint64_t own_page_bytes,
 		uint64_t page_size_bytes);
 void lm_track_ranges_free(struct lm_track_source *s);
 
-/** Read a started source for all mapped memory in [first, last], into what is kept. */
-void lm_track_report(struct lm_tracker *t, struct lm_track_source *s, uint64_t first,
+/**
+ * Start a source whose ranges are made, stopping before what runs in it from earlier.
+ * @return 0; -errno: nothing runs in it
+ */
+int lm_track_start(struct lm_track_source *s, uint64_t page_size_bytes);
+int lm_track_stop(struct lm_track_source *s);
+
+/**
+ * Which pieces of a started source to read, for all mapped memory in [first, last].
+ * @return 0; -ENOMEM
+ */
+int lm_track_plan(const struct lm_tracker *t, struct lm_track_source *s, uint64_t first,
 		uint64_t last);
+/** Read one, into the source's own bitmap. @return 0 or -errno */
+int lm_track_read(struct lm_track_source *s, const struct lm_track_piece *piece);
+/** What it said, into what is kept; all of it where error is not 0. */
+void lm_track_take(struct lm_tracker *t, struct lm_track_source *s,
+		const struct lm_track_piece *piece, int error);
+
+/* lm_tracker_member.c */
+
+enum lm_track_visit {
+	LM_TRACK_START, /* those with ranges */
+	LM_TRACK_READ,  /* those with pieces */
+	LM_TRACK_STOP,  /* those whose log runs */
+};
+/**
+ * All members that are sources at once, on their threads.
+ * @return 0; -ETIMEDOUT: at least one was late, or lost before: its late is set
+ */
+int lm_track_visit(struct lm_tracker *t, enum lm_track_visit what);
+/** Before a start: one whose thread has left is not late any more. */
+bool lm_track_still_late(struct lm_track_shared *shared, struct lm_track_source *s);
+void lm_track_unref(struct lm_track_shared *shared);
+
 /** Count a failure; the first since the start goes to the timeline. */
 void lm_track_failed(struct lm_tracker *t, struct lm_track_source *s, const char *what,
 		uint64_t len_bytes, int error);

@@ -76,8 +76,7 @@ pages_of(uint64_t len_bytes, uint64_t page_size_bytes)
 }
 
 int
-lm_track_buffer_make(const struct lm_tracker *t, struct lm_track_source *s,
-		uint64_t page_size_bytes)
+lm_track_buffer_make(struct lm_track_source *s, uint64_t own_page_bytes, uint64_t page_size_bytes)
 {
 	uint64_t align = lm_track_align(s), pages, most = 0;
 	unsigned int i;
@@ -86,7 +85,7 @@ lm_track_buffer_make(const struct lm_tracker *t, struct lm_track_source *s,
 			(page_size_bytes & (page_size_bytes - 1)) != 0)
 		return -EINVAL;
 	/* A device that converts is asked in our pages: larger ones would only say less. */
-	s->page_size_bytes = s->traits.fixed_page_size ? page_size_bytes : t->page_size_bytes;
+	s->page_size_bytes = s->traits.fixed_page_size ? page_size_bytes : own_page_bytes;
 	for (i = 0; i < s->nb_ranges; i++) {
 		pages = pages_of(s->ranges[i].len_bytes, s->page_size_bytes);
 		if (pages > most)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lm_bitmap_pvt.h"
@@ -111,47 +112,79 @@ count_bits(uint64_t *words, uint64_t nb_bits)
 	return lm_bits_count_words(words, (nb_bits - 1) / LM_WORD_BITS + 1);
 }
 
-/* [first, last] fits into the buffer. Words are written just before, so they are there (DMA). */
-static void
-report_once(struct lm_tracker *t, struct lm_track_source *s, uint64_t first, uint64_t last)
+static struct report
+report_of(const struct lm_track_source *s, const struct lm_track_piece *piece)
 {
 	struct report r = {
-		.first = first,
-		.last = last,
+		.first = piece->first,
+		.last = piece->last,
 		.shift = lm_bits_lowest(s->page_size_bytes),
 		.words = s->words,
 	};
-	int ret;
 
-	r.nb_bits = ((last - first) >> r.shift) + 1;
+	r.nb_bits = ((r.last - r.first) >> r.shift) + 1;
+	return r;
+}
+
+/* A piece fits into the buffer. Words are written just before, so they are there (DMA). */
+int
+lm_track_read(struct lm_track_source *s, const struct lm_track_piece *piece)
+{
+	const struct report r = report_of(s, piece);
+
 	memset(s->words, 0, ((r.nb_bits - 1) / LM_WORD_BITS + 1) * sizeof(s->words[0]));
-	ret = s->ops->report(s->src, first, last - first + 1, s->page_size_bytes, s->words);
+	return s->ops->report(s->src, r.first, r.last - r.first + 1, s->page_size_bytes, s->words);
+}
+
+void
+lm_track_take(struct lm_tracker *t, struct lm_track_source *s, const struct lm_track_piece *piece,
+		int error)
+{
+	const struct report r = report_of(s, piece);
+
 	s->reports++;
-	if (ret != 0)
-		lm_track_failed(t, s, "no report", last - first + 1, ret);
+	if (error != 0)
+		lm_track_failed(t, s, "no report", r.last - r.first + 1, error);
 	else
 		s->dirty_pages += count_bits(s->words, r.nb_bits);
-	take_report(t, &r, ret != 0);
+	take_report(t, &r, error != 0);
+}
+
+static int
+add_piece(struct lm_track_source *s, uint64_t first, uint64_t last)
+{
+	unsigned int max = s->max_pieces == 0 ? 16 : 2 * s->max_pieces;
+	struct lm_track_piece *pieces;
+
+	if (s->nb_pieces == s->max_pieces) {
+		pieces = realloc(s->pieces, max * sizeof(pieces[0]));
+		if (pieces == NULL)
+			return -ENOMEM;
+		s->pieces = pieces;
+		s->max_pieces = max;
+	}
+	s->pieces[s->nb_pieces++] = (struct lm_track_piece){ first, last };
+	return 0;
 }
 
 /* [first, last] of a range, as aligned as the device wants it and in pieces that fit. */
-static void
-report_piece(struct lm_tracker *t, struct lm_track_source *s, const struct lm_range *range,
-		uint64_t first, uint64_t last)
+static int
+plan_part(struct lm_track_source *s, const struct lm_range *range, uint64_t first, uint64_t last)
 {
 	uint64_t unit = lm_track_align(s) * s->page_size_bytes;
 	uint64_t most = s->most_pages * s->page_size_bytes, left;
+	int ret = 0;
 
 	first -= (first - range->addr) % unit;
 	left = last - range->addr;
 	/* A device that works in words clears all of the last one (pds): ask for all of it. */
 	left += unit - 1 - left % unit;
 	last = range->addr + min_u64(left, range->len_bytes - 1);
-	while (last - first >= most) {
-		report_once(t, s, first, first + (most - 1));
+	while (last - first >= most && ret == 0) {
+		ret = add_piece(s, first, first + (most - 1));
 		first += most;
 	}
-	report_once(t, s, first, last);
+	return ret == 0 ? add_piece(s, first, last) : ret;
 }
 
 /*
@@ -159,7 +192,7 @@ report_piece(struct lm_tracker *t, struct lm_track_source *s, const struct lm_ra
  * anyway.
  */
 static struct lm_track_map *
-next_known(struct lm_tracker *t, unsigned int *at, uint64_t last)
+next_known(const struct lm_tracker *t, unsigned int *at, uint64_t last)
 {
 	for (; *at < t->nb_maps && t->maps[*at]->iv.from <= last; (*at)++)
 		if (!t->maps[*at]->fresh)
@@ -168,14 +201,15 @@ next_known(struct lm_tracker *t, unsigned int *at, uint64_t last)
 }
 
 /* Whatever of the range is mapped and wanted, neighbours in one go, holes never. */
-static void
-report_mapped(struct lm_tracker *t, struct lm_track_source *s, const struct lm_range *range,
+static int
+plan_mapped(const struct lm_tracker *t, struct lm_track_source *s, const struct lm_range *range,
 		uint64_t first, uint64_t last)
 {
 	unsigned int i = lm_track_find(t, first);
 	struct lm_track_map *m = next_known(t, &i, last);
+	int ret = 0;
 
-	while (m != NULL) {
+	while (m != NULL && ret == 0) {
 		uint64_t begin = max_u64(first, m->iv.from), end;
 
 		do {
@@ -183,16 +217,19 @@ report_mapped(struct lm_tracker *t, struct lm_track_source *s, const struct lm_r
 			i++;
 			m = end == last ? NULL : next_known(t, &i, last);
 		} while (m != NULL && m->iv.from == end + 1);
-		report_piece(t, s, range, begin, end);
+		ret = plan_part(s, range, begin, end);
 	}
+	return ret;
 }
 
-void
-lm_track_report(struct lm_tracker *t, struct lm_track_source *s, uint64_t first, uint64_t last)
+int
+lm_track_plan(const struct lm_tracker *t, struct lm_track_source *s, uint64_t first, uint64_t last)
 {
 	unsigned int i, at;
+	int ret = 0;
 
-	for (i = 0; i < s->nb_ranges; i++) {
+	s->nb_pieces = 0;
+	for (i = 0; i < s->nb_ranges && ret == 0; i++) {
 		const struct lm_range *range = &s->ranges[i];
 		uint64_t from = max_u64(first, range->addr);
 		uint64_t to = min_u64(last, lm_range_last(range));
@@ -201,8 +238,11 @@ lm_track_report(struct lm_tracker *t, struct lm_track_source *s, uint64_t first,
 			continue;
 		at = lm_track_find(t, from);
 		if (!s->traits.whole_ranges)
-			report_mapped(t, s, range, from, to);
+			ret = plan_mapped(t, s, range, from, to);
 		else if (next_known(t, &at, to) != NULL)
-			report_once(t, s, range->addr, lm_range_last(range));
+			ret = add_piece(s, range->addr, lm_range_last(range));
 	}
+	if (ret != 0)
+		s->nb_pieces = 0;
+	return ret;
 }

@@ -9,6 +9,7 @@
 static int
 add_source(struct lm_tracker *t, const char *name, struct lm_track_source **source)
 {
+	struct lm_track_shared *sh = t->shared;
 	struct lm_track_source *s, **sources;
 	unsigned int i;
 
@@ -16,18 +17,19 @@ add_source(struct lm_tracker *t, const char *name, struct lm_track_source **sour
 		return -EBUSY;
 	if (name[0] == '\0' || strlen(name) >= LM_TRACKER_NAME_BYTES)
 		return -EINVAL;
-	for (i = 0; i < t->nb_sources; i++)
-		if (strcmp(t->sources[i]->name, name) == 0)
+	for (i = 0; i < sh->nb_sources; i++)
+		if (strcmp(sh->sources[i]->name, name) == 0)
 			return -EEXIST;
-	sources = realloc(t->sources, (t->nb_sources + 1) * sizeof(sources[0]));
+	sources = realloc(sh->sources, (sh->nb_sources + 1) * sizeof(sources[0]));
 	if (sources == NULL)
 		return -ENOMEM;
-	t->sources = sources;
+	sh->sources = sources;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return -ENOMEM;
 	strcpy(s->name, name);
-	sources[t->nb_sources++] = s;
+	s->member = -1;
+	sources[sh->nb_sources++] = s;
 	*source = s;
 	return 0;
 }
@@ -72,27 +74,55 @@ provider_stop(void *src)
 	return p->ops->dirty_stop(p->dev);
 }
 
-int
-lm_tracker_add_provider(struct lm_tracker *t, const char *name, const struct lm_provider *provider,
-		const struct lm_caps *caps)
+static int
+add_log(struct lm_tracker *t, const char *name, const struct lm_caps *caps,
+		struct lm_track_source **source)
 {
 	static const struct lm_source_ops ops = {
 		.start = provider_start,
 		.report = provider_report,
 		.stop = provider_stop,
 	};
-	struct lm_track_source *s;
 	int ret;
 
 	if (!caps->dirty.present)
 		return -ENOTSUP;
-	ret = add_source(t, name, &s);
+	ret = add_source(t, name, source);
 	if (ret != 0)
 		return ret;
-	s->provider = *provider;
-	s->ops = &ops;
-	s->src = &s->provider;
-	s->traits = caps->dirty;
+	(*source)->ops = &ops;
+	(*source)->src = &(*source)->provider;
+	(*source)->traits = caps->dirty;
+	return 0;
+}
+
+int
+lm_tracker_add_provider(struct lm_tracker *t, const char *name, const struct lm_provider *provider,
+		const struct lm_caps *caps)
+{
+	struct lm_track_source *s;
+	int ret;
+
+	ret = add_log(t, name, caps, &s);
+	if (ret == 0)
+		s->provider = *provider;
+	return ret;
+}
+
+int
+lm_tracker_add_member(struct lm_tracker *t, struct lm_group *group, unsigned int member)
+{
+	struct lm_track_source *s;
+	int ret;
+
+	if (member >= lm_group_count(group) ||
+			(t->shared->group != NULL && t->shared->group != group))
+		return -EINVAL;
+	ret = add_log(t, lm_group_name(group, member), lm_group_caps(group, member), &s);
+	if (ret != 0)
+		return ret;
+	s->member = (int)member;
+	t->shared->group = group;
 	return 0;
 }
 
@@ -104,78 +134,112 @@ lm_tracker_add_blind(struct lm_tracker *t, const char *name)
 	return add_source(t, name, &s);
 }
 
-/* A source that cannot be started is blind. */
-static int
-try_start(struct lm_tracker *t, struct lm_track_source *s)
+int
+lm_track_start(struct lm_track_source *s, uint64_t own_page_bytes)
 {
-	uint64_t page_size = t->page_size_bytes;
+	uint64_t page_size = own_page_bytes;
 	int ret;
 
-	ret = lm_track_ranges_make(t, s);
-	if (ret != 0)
-		return ret;
+	/* It was late, and nobody could stop it. */
+	if (s->log_runs)
+		(void)lm_track_stop(s);
 	ret = s->ops->start(s->src, s->ranges, s->nb_ranges, &page_size);
 	if (ret != 0)
 		return ret;
-	ret = lm_track_buffer_make(t, s, page_size);
+	s->log_runs = true;
+	ret = lm_track_buffer_make(s, own_page_bytes, page_size);
 	if (ret != 0)
-		s->ops->stop(s->src);
+		(void)lm_track_stop(s);
 	return ret;
 }
 
-static void
-start_source(struct lm_tracker *t, struct lm_track_source *s)
+int
+lm_track_stop(struct lm_track_source *s)
 {
-	int ret;
+	s->log_runs = false;
+	return s->ops->stop(s->src);
+}
 
+/* Without memory there is nothing to start: what comes is dirty until the next start. */
+static void
+prepare(struct lm_tracker *t, struct lm_track_source *s)
+{
+	if (lm_track_still_late(t->shared, s)) {
+		s->blind = true;
+		return;
+	}
+	lm_track_ranges_free(s);
 	s->reports = 0;
 	s->failures = 0;
 	s->dirty_pages = 0;
 	s->page_size_bytes = 0;
 	s->blind = s->ops == NULL;
-	/* Without memory there is nothing to start: what comes is dirty until the next start. */
+	s->ret = 0;
 	if (s->blind || t->nb_maps == 0)
 		return;
-	ret = try_start(t, s);
-	s->started = ret == 0;
-	if (ret == 0)
+	s->ret = lm_track_ranges_make(t, s);
+	if (s->ret == 0 && s->member < 0)
+		s->ret = lm_track_start(s, t->page_size_bytes);
+	/* No ranges: members are not visited. */
+	if (s->ret != 0)
+		lm_track_ranges_free(s);
+}
+
+/* A source that cannot be started is blind. */
+static void
+conclude(struct lm_tracker *t, struct lm_track_source *s)
+{
+	if (s->late || s->blind)
+		return;
+	s->started = s->ret == 0 && s->nb_ranges != 0;
+	if (s->ret == 0)
 		return;
 	s->blind = true;
-	lm_track_failed(t, s, "no start", 0, ret);
+	lm_track_failed(t, s, "no start", 0, s->ret);
 	lm_track_ranges_free(s);
 }
 
 int
 lm_tracker_start(struct lm_tracker *t)
 {
+	struct lm_track_shared *sh = t->shared;
 	unsigned int i;
+	int ret;
 
 	if (t->running)
 		return -EALREADY;
-	if (t->nb_sources == 0)
+	if (sh->nb_sources == 0)
 		return -ENODEV;
 	lm_track_forget(t);
 	t->running = true;
-	for (i = 0; i < t->nb_sources; i++)
-		start_source(t, t->sources[i]);
-	return 0;
+	for (i = 0; i < sh->nb_sources; i++)
+		prepare(t, sh->sources[i]);
+	ret = lm_track_visit(t, LM_TRACK_START);
+	for (i = 0; i < sh->nb_sources; i++)
+		conclude(t, sh->sources[i]);
+	return ret;
 }
 
 int
 lm_tracker_stop(struct lm_tracker *t)
 {
+	struct lm_track_shared *sh = t->shared;
+	struct lm_track_source *s;
 	unsigned int i;
-	int ret;
 
-	for (i = 0; i < t->nb_sources; i++) {
-		struct lm_track_source *s = t->sources[i];
-
-		if (!s->started)
+	for (i = 0; i < sh->nb_sources; i++) {
+		s = sh->sources[i];
+		if (s->started && s->member < 0)
+			s->ret = lm_track_stop(s);
+	}
+	lm_track_visit(t, LM_TRACK_STOP);
+	for (i = 0; i < sh->nb_sources; i++) {
+		s = sh->sources[i];
+		if (s->late || !s->started)
 			continue;
 		s->started = false;
-		ret = s->ops->stop(s->src);
-		if (ret != 0)
-			lm_track_failed(t, s, "no stop", 0, ret);
+		if (s->ret != 0)
+			lm_track_failed(t, s, "no stop", 0, s->ret);
 		lm_track_ranges_free(s);
 	}
 	t->running = false;
@@ -187,9 +251,9 @@ lm_tracker_stats(const struct lm_tracker *t, unsigned int source, struct lm_sour
 {
 	const struct lm_track_source *s;
 
-	if (source >= t->nb_sources)
+	if (source >= t->shared->nb_sources)
 		return -ENOENT;
-	s = t->sources[source];
+	s = t->shared->sources[source];
 	memset(stats, 0, sizeof(*stats));
 	memcpy(stats->name, s->name, sizeof(stats->name));
 	stats->reports = s->reports;

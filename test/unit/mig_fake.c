@@ -383,6 +383,8 @@ fake_dirty_report(void *dev, uint64_t iova, uint64_t len, uint64_t page_size, ui
 	int ret = 0;
 
 	pthread_mutex_lock(&f->lock);
+	while (f->fault == MIG_FAULT_MUTE && !f->released)
+		pthread_cond_wait(&f->open, &f->lock);
 	if (f->log == NULL || page_size != PAGE)
 		ret = -EINVAL;
 	for (at = 0; ret == 0 && at < len / PAGE; at++) {

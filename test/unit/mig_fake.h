@@ -19,6 +19,7 @@ enum mig_fault {
 	MIG_FAULT_NONE,
 	MIG_FAULT_ARC,     /* -EIO in the arc into bad_state */
 	MIG_FAULT_HANG,    /* that arc does not return before mig_fake_release() */
+	MIG_FAULT_MUTE,    /* dirty_report does not return before mig_fake_release() */
 	MIG_FAULT_NOMEM,   /* -ENOMEM in read (source) or write (destination) */
 	MIG_FAULT_SHORT,   /* the stream ends too early */
 	MIG_FAULT_DEVICE,  /* read or write says -EIO, the device is in ERROR */
@@ -65,7 +66,7 @@ void mig_fake_fini(struct mig_fake *f);
 void mig_fake_empty(struct mig_fake *f);
 /** What it held is in it again. */
 void mig_fake_refill(struct mig_fake *f);
-/** An arc that hangs returns, and none hangs; or may again. */
+/** What hangs returns, and nothing hangs; or may again. */
 void mig_fake_release(struct mig_fake *f, bool released);
 /** The device writes to memory at an address, while it may. @return false: it is stopped */
 bool mig_fake_dma(struct mig_fake *f, void *to, uint64_t addr, const void *from, uint32_t len);

@@ -47,8 +47,7 @@ side_open(struct rig *r, struct rig_side *s, uint64_t flags, uint32_t state_byte
 		member.provider.dev = &s->fakes[i];
 		assert_int_equal(lm_group_add(s->group, &member), (int)i);
 		if (source)
-			assert_int_equal(lm_tracker_add_provider(s->tracker, name, &member.provider,
-				lm_group_caps(s->group, i)), 0);
+			assert_int_equal(lm_tracker_add_member(s->tracker, s->group, i), 0);
 	}
 }
 

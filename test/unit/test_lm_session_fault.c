@@ -33,13 +33,14 @@ enum fault {
 	FAULT_SHORT,
 	FAULT_CORRUPT,
 	FAULT_DEVICE,
-	FAULT_HANG,
+	FAULT_HANG,    /* in an arc */
+	FAULT_MUTE,    /* in a report of what it wrote */
 	FAULT_NOMEM,
 	FAULT_NB,
 };
 
 static const char *const fault_names[FAULT_NB] = {
-	"cancel", "death", "close", "short", "corrupt", "device", "hang", "nomem",
+	"cancel", "death", "close", "short", "corrupt", "device", "hang", "mute", "nomem",
 };
 
 static const enum lm_phase phases[] = {
@@ -114,6 +115,9 @@ strike(struct cell *c)
 		f->bad_state = next_arc(c);
 		f->fault = MIG_FAULT_HANG;
 		break;
+	case FAULT_MUTE:
+		f->fault = MIG_FAULT_MUTE;
+		break;
 	case FAULT_NOMEM:
 		f->fault = MIG_FAULT_NOMEM;
 		break;
@@ -131,6 +135,12 @@ progress(void *ctx, const struct lm_report *report)
 		return;
 	c->done = true;
 	strike(c);
+}
+
+static bool
+hangs(const struct cell *c)
+{
+	return c->fault == FAULT_HANG || c->fault == FAULT_MUTE;
 }
 
 static unsigned int
@@ -157,7 +167,7 @@ static void
 check(struct cell *c)
 {
 	struct rig *r = &c->r;
-	bool hang = c->fault == FAULT_HANG;
+	bool hang = hangs(c);
 	bool reset = c->fault == FAULT_DEVICE || hang;
 
 	assert_int_equal(mig_fake_twice, 0);
@@ -184,6 +194,9 @@ check(struct cell *c)
 		break;
 	case LM_OUTCOME_LOST:
 		assert_true(hang && c->at_source);
+		assert_non_null(strstr(r->out_report.why, "dev1: "));
+		assert_int_equal(running(r, &r->dst), 0);
+		assert_true(mig_fake_runs(&r->src.fakes[0]));
 		break;
 	default:
 		fail();
@@ -202,9 +215,9 @@ run_cell(unsigned int phase, unsigned int fault, bool at_source)
 	c.phase = phases[phase];
 	c.fault = (enum fault)fault;
 	c.at_source = at_source;
-	rig_open_late(&c.r, 2, F_ALL, 100000, c.fault == FAULT_HANG ? RIG_LATE_US : 0);
+	rig_open_late(&c.r, 2, F_ALL, 100000, hangs(&c) ? RIG_LATE_US : 0);
 	/* The peer of one that hangs waits longer than the hang is let last. */
-	if (c.fault == FAULT_HANG)
+	if (hangs(&c))
 		c.r.out_conf.deadline_us = c.r.in_conf.deadline_us = 3 * RIG_LATE_US;
 	rig_storm(&c.r, true);
 	c.r.out_conf.progress = progress;
@@ -293,11 +306,28 @@ test_broken_off(void **state)
 	run_cell(2, FAULT_CORRUPT, true);
 }
 
+/*
+ * Breaks when a device that is asked what it wrote is waited for without an end: while all runs,
+ * and while all stands.
+ */
+static void
+test_mute(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NB_PHASES; i++)
+		if (phases[i] == LM_PHASE_SETUP || phases[i] == LM_PHASE_PRECOPY ||
+				phases[i] == LM_PHASE_STOP)
+			run_cell(i, FAULT_MUTE, true);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_broken_off),
+		cmocka_unit_test(test_mute),
 		cmocka_unit_test(test_matrix),
 	};
 
