@@ -28,6 +28,7 @@
 #define SET_VRING_CALL 13
 #define GET_PROTOCOL_FEATURES 15
 #define SET_PROTOCOL_FEATURES 16
+#define SET_VRING_ENABLE 18
 #define FLAG_VERSION 0x1u
 #define F_LOG_ALL 26
 #define F_PROTOCOL_FEATURES 30
@@ -171,22 +172,36 @@ bench_vhost_start(const char *dir, int log_fd, uint64_t log_bytes, int *vid)
 }
 
 int
-bench_vhost_ring_set(const struct bench_vhost_ring *ring)
+bench_vhost_log_off(void)
+{
+	const uint64_t want = UINT64_C(1) << F_PROTOCOL_FEATURES;
+	uint64_t features;
+
+	if (send_message(SET_FEATURES, &want, 1, -1) != 0 ||
+			send_message(GET_FEATURES, NULL, 0, -1) != 0)
+		return -EPROTO;
+	return receive_reply(GET_FEATURES, &features);
+}
+
+int
+bench_vhost_ring_set(const struct bench_vhost_ring *ring, uint32_t queue)
 {
 	const uint64_t base = (uintptr_t)ring->mem;
 	const uint64_t table[5] = { 1, 0, ring->mem_bytes, base, 0 };
-	const uint64_t num = (uint64_t)ring->size << 32, zero = 0;
-	const uint64_t addr[5] = { 0, base + ring->desc_offset, base + ring->used_offset,
+	const uint64_t num = (uint64_t)ring->size << 32 | queue, at_zero = queue;
+	const uint64_t enable = UINT64_C(1) << 32 | queue;
+	const uint64_t addr[5] = { queue, base + ring->desc_offset, base + ring->used_offset,
 		base + ring->avail_offset, 0 };
 	uint64_t features;
 	int call = eventfd(0, 0), kick = eventfd(0, 0), ret = -EIO;
 
 	if (call >= 0 && kick >= 0 && send_message(SET_MEM_TABLE, table, 5, ring->mem_fd) == 0 &&
 			send_message(SET_VRING_NUM, &num, 1, -1) == 0 &&
-			send_message(SET_VRING_BASE, &zero, 1, -1) == 0 &&
+			send_message(SET_VRING_BASE, &at_zero, 1, -1) == 0 &&
 			send_message(SET_VRING_ADDR, addr, 5, -1) == 0 &&
-			send_message(SET_VRING_CALL, &zero, 1, call) == 0 &&
-			send_message(SET_VRING_KICK, &zero, 1, kick) == 0 &&
+			send_message(SET_VRING_CALL, &at_zero, 1, call) == 0 &&
+			send_message(SET_VRING_KICK, &at_zero, 1, kick) == 0 &&
+			send_message(SET_VRING_ENABLE, &enable, 1, -1) == 0 &&
 			send_message(GET_FEATURES, NULL, 0, -1) == 0)
 		ret = receive_reply(GET_FEATURES, &features);
 	close(call);

@@ -25,8 +25,10 @@ struct bench_vhost_ring {
 	uint64_t desc_offset, avail_offset, used_offset;
 	uint32_t size;
 };
-/** After bench_vhost_start(): gives queue 0 to rte_vhost. */
-int bench_vhost_ring_set(const struct bench_vhost_ring *ring);
+/** After bench_vhost_start(): gives a queue to rte_vhost, and the memory with it. */
+int bench_vhost_ring_set(const struct bench_vhost_ring *ring, uint32_t queue);
+/** Nothing is logged from now on. */
+int bench_vhost_log_off(void);
 void bench_vhost_stop(void);
 
 #endif /* BENCH_VHOST_H */

@@ -59,6 +59,7 @@ struct world {
 	uint64_t *log_words;
 	struct lm_vhost_log *log;
 	struct lm_imap *imap;
+	_Atomic uint64_t move;
 	struct virtio_vdpa_relay *relay;
 	uint8_t *shadow;
 	bool event_idx, in_order, log_full, packed;
@@ -146,6 +147,8 @@ start(struct world *w, uint16_t base)
 	assert_int_equal(lm_imap_create(iv, 2, &w->imap), 0);
 	memset(w->shadow, 0, virtio_vdpa_relay_shadow_size(N));
 	conf.mem = w->imap;
+	if (w->packed && conf.base % 2 == 1)
+		conf.move = &w->move;
 	assert_int_equal(virtio_vdpa_relay_create(&conf, &w->relay), 0);
 	virtio_vdpa_relay_device_ring(w->relay, &desc, &avail, &used);
 	w->d_desc = (void *)(w->shadow + (desc - SHADOW_IOVA));

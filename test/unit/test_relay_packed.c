@@ -41,6 +41,7 @@ struct bed {
 	struct lm_vring_used *d_used;
 	struct lm_vring_desc *d_desc;
 	uint16_t size, d_mask;
+	_Atomic uint64_t move;   /* of rings of odd sizes */
 	uint32_t posted, reaped; /* slots, counted without end */
 	uint64_t log_words[(GPA + RAM_BYTES) / 4096 / 64 + 1];
 };
@@ -56,6 +57,8 @@ bed_start(struct bed *b, uint16_t size, uint16_t base, bool event_idx)
 	};
 	uint64_t desc, avail, used;
 
+	if (size % 2 == 1)
+		conf.move = &b->move;
 	memset(b->shadow, 0, virtio_vdpa_relay_shadow_size(MAX_SIZE));
 	assert_int_equal(virtio_vdpa_relay_create(&conf, &b->relay), 0);
 	virtio_vdpa_relay_device_ring(b->relay, &desc, &avail, &used);
