@@ -6,7 +6,7 @@ set -eu
 
 BUILD=${1:-build-tsan}
 CACHE=${DPDK_LM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dpdk-lm}
-TESTS='lm_channel lm_group lm_port lm_quiesce lm_ram lm_ram_cpu lm_ram_mt lm_session
+TESTS='lm_channel lm_group lm_group_late lm_port lm_quiesce lm_ram lm_ram_cpu lm_ram_mt lm_session
 	lm_session_fault lm_session_version lm_state lm_stream lm_timeline lm_tracker
 	lm_tracker_member lm_vfio_user lm_vhost_log lm_vhost_log_mt'
 
