@@ -52,8 +52,8 @@ def start_ours(start: Start, build: Path, run: Path, devargs: str) -> Telemetry:
 def start_stock(start: Start, testpmd: str, run: Path) -> None:
     """A testpmd that sends back what comes; without a terminal it runs until it is ended."""
     start("net_vhost", testpmd, "-l", "0,1", "--main-lcore", "1", *EAL,
-          "--file-prefix", "vhost", "--vdev", f"net_vhost0,iface={run / 'vhost'}", "--", "--forward-mode=io",
-          "--total-num-mbufs=4096", "--stats-period", "600")
+          "--file-prefix", "vhost", "--vdev", f"net_vhost0,iface={run / 'vhost'}", "--",
+          "--forward-mode=io", "--total-num-mbufs=4096", "--stats-period", "600")
     deadline = time.monotonic() + READY_S
     while not (run / "vhost").exists():
         if time.monotonic() > deadline:

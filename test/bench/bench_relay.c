@@ -312,7 +312,8 @@ main(int argc, char **argv)
 	bool log_on, ours, frames, tx;
 
 	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "usage: bench_relay ours|packed|kept|dpdk|rx|tx CHAIN LOG ROUNDS [BYTES]\n");
+		fprintf(stderr, "usage: bench_relay ours|packed|kept|dpdk|rx|tx CHAIN LOG ROUNDS "
+			"[BYTES]\n");
 		return 2;
 	}
 	bytes = argc == 6 ? (unsigned int)atoi(argv[5]) : 64;

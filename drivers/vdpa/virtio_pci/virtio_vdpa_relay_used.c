@@ -269,7 +269,7 @@ giving_used(struct giving *g, uint32_t most)
 	}
 }
 
-/* As giving_add(), but for a packed ring whose steps are said; a used descriptor changes at once. */
+/* As giving_add(), for a packed ring whose steps are said; a used descriptor changes at once. */
 static uint64_t
 giving_say(struct giving *g, const struct relay_entry *e, uint16_t from)
 {
