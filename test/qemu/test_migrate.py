@@ -75,11 +75,13 @@ def test_cancelled_everywhere(runner: Callable[..., Runner], packed: bool) -> No
     for phase in PHASES:
         gone = run.cancel(phase)
         frames = gone.frames.as_json()
-        assert gone.status == ("failed" if phase == "failed" else "cancelled")
+        ended = "failed" if phase == "failed" else "cancelled"
+        assert gone.status == ended, f"{phase}: {gone.status}: {gone.error}"
         assert gone.logging == "off", phase
         assert gone.modes == ["relay-permanent" if packed else "relay"] * 2, phase
-        assert frames["unexplained"] == frames["corrupt"] == frames["duplicated"] == 0, frames
-        assert frames["received"] > 0, frames
+        lost = frames["unexplained"], frames["corrupt"], frames["duplicated"]
+        assert lost == (0, 0, 0), f"{phase}: {frames}"
+        assert frames["received"] > 0, f"{phase}: {frames}"
     check(run.run())
     check(run.run(held=True))
     assert run.runs[-1].ram is not None and run.runs[-1].ram.different == 0

@@ -123,9 +123,9 @@ class Guest:
         except HarnessError as err:
             raise HarnessError(f"{err}{self._console_tail()}") from err
 
-    def listen(self) -> None:
+    def listen(self, uri: str) -> None:
         """Make an incoming guest wait for its migration."""
-        self.monitor().cmd("migrate-incoming", uri=self.incoming_uri)
+        self.monitor().cmd("migrate-incoming", uri=uri)
 
     def stats(self, timeout: float = 10) -> dict[str, Any]:
         """Counters of the guest's own program; the guest must run."""

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import os
-import signal
+import shlex
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from .base import Deadline, HarnessError
 from .guest import Guest
-from .process import Process
 
 BANDWIDTH_BYTES = 10 << 30  # a local socket; nothing is to be throttled
 DOWNTIME_LIMIT_MS = 20      # QEMU goes on copying until the rest fits into this
@@ -83,7 +83,7 @@ def migrate(source: Guest, destination: Guest, held: bool, timeout: float = 60.0
     result = Migration()
     for guest in (destination, source):
         prepare(guest, downtime_limit_ms, bandwidth)
-    destination.listen()
+    destination.listen(destination.incoming_uri)
     source.monitor().events()
     destination.monitor().events()
     deadline = Deadline(timeout, f"migration {source.name} -> {destination.name}")
@@ -119,23 +119,61 @@ PHASES = ("setup", "active", "pre-switchover", "device", "failed")
 SLOW_BANDWIDTH_BYTES = 8 << 20  # keeps a migration going until it is cancelled
 
 
-def _wait_migration(source: Guest, wanted: tuple[str, ...], timeout: float, what: str) -> str:
+def _wait_migration(source: Guest, wanted: tuple[str, ...], timeout: float, what: str
+                    ) -> dict[str, Any]:
     deadline = Deadline(timeout, f"{source.name}: {what}")
     while True:
-        status = str(source.monitor().cmd("query-migrate").get("status", "none"))
-        if status in wanted:
-            return status
+        info: dict[str, Any] = source.monitor().cmd("query-migrate")
+        if info.get("status", "none") in wanted:
+            return info
         if deadline.passed():
-            raise deadline.error(f"status {status}")
+            raise deadline.error(f"status {info.get('status')}: {info.get('error-desc', '')}")
         source.monitor().events(wait_s=0.002)
 
 
-def cancel(source: Guest, destination: Guest, backend: Process, phase: str,
-           timeout: float = 30.0) -> str:
+class OneWay:
+    """
+    A channel that never brings the destination's word back, so that the source stays in phase
+    "device" until it is cancelled. No socket: QEMU shuts a socket down before it notes that the
+    migration is being cancelled, and when its threads see that first, the migration has failed.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        path = guest.incoming_uri.removeprefix("unix:")
+        self._fifos = [f"{path}.there", f"{path}.back"]
+        for fifo in self._fifos:
+            os.mkfifo(fifo)
+        there, back = (shlex.quote(fifo) for fifo in self._fifos)
+        self._back = os.open(self._fifos[1], os.O_RDWR | os.O_CLOEXEC)
+        self.destination = f"exec:exec cat {there}"
+        self.source = f"exec:exec 3<&0; cat <&3 >{there} & exec cat {back}"
+
+    def close(self) -> None:
+        """The way back ends."""
+        os.close(self._back)
+        for fifo in self._fifos:
+            os.unlink(fifo)
+
+
+def _give_up(source: Guest, destination: Guest, phase: str, timeout: float) -> None:
+    if phase in ("pre-switchover", "device", "failed"):
+        _wait_migration(source, ("pre-switchover",), timeout, phase)
+    if phase == "failed":
+        destination.process.kill()
+    if phase in ("device", "failed"):
+        source.monitor().cmd("migrate-continue", state="pre-switchover")
+    if phase in ("active", "device"):
+        _wait_migration(source, (phase,), timeout, phase)
+    if phase != "failed":
+        source.monitor().cmd("migrate_cancel")
+
+
+def cancel(source: Guest, destination: Guest, phase: str, timeout: float = 30.0
+           ) -> tuple[str, str]:
     """
     Begin a migration and cancel it in that phase ("failed": kill its destination at the switch-over
-    instead). `backend` is the destination's. Returns when the source runs again, with the status
-    that the migration ended in. The destination is of no use afterwards.
+    instead). Returns when the source runs again, with the status that the migration ended in and
+    QEMU's reason. The destination must be held for "device", and is of no use afterwards.
     """
     if phase not in PHASES:
         raise HarnessError(f"no phase '{phase}', there are {', '.join(PHASES)}")
@@ -145,32 +183,20 @@ def cancel(source: Guest, destination: Guest, backend: Process, phase: str,
         guest.monitor().cmd("migrate-set-capabilities", capabilities=[
             {"capability": "pause-before-switchover", "state": late},
             {"capability": "return-path", "state": late}])
-    destination.listen()
-    source.monitor().cmd("migrate", uri=destination.incoming_uri)
-    if phase != "setup":
-        _wait_migration(source, ("pre-switchover" if late else "active",), timeout, phase)
-    if phase == "failed":
-        destination.process.kill()
-    if phase == "device":
-        # A destination that cannot start its device never says that it has all.
-        os.kill(backend.pid, signal.SIGSTOP)
-    try:
-        if phase in ("device", "failed"):
-            source.monitor().cmd("migrate-continue", state="pre-switchover")
+    with ExitStack() as stack:
+        there = here = destination.incoming_uri
         if phase == "device":
-            _wait_migration(source, ("device",), timeout, phase)
-        if phase != "failed":
-            source.monitor().cmd("migrate_cancel")
-    finally:
-        if phase == "device":
-            destination.process.kill()  # before it can run as well
-            os.kill(backend.pid, signal.SIGCONT)
-    status = _wait_migration(source, ("cancelled", "failed"), timeout, f"cancel in {phase}")
+            way = stack.enter_context(closing(OneWay(destination)))
+            there, here = way.destination, way.source
+        destination.listen(there)
+        source.monitor().cmd("migrate", uri=here)
+        _give_up(source, destination, phase, timeout)
+    info = _wait_migration(source, ("cancelled", "failed"), timeout, f"cancel in {phase}")
     source.monitor().wait_status("running", timeout)
     source.monitor().cmd("migrate-set-capabilities", capabilities=[
         {"capability": "pause-before-switchover", "state": False},
         {"capability": "return-path", "state": False}])
-    return status
+    return info["status"], info.get("error-desc", "")
 
 
 def _sample(info: dict[str, Any]) -> Sample:

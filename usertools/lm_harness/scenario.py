@@ -76,14 +76,15 @@ class Cancelled:
 
     phase: str
     status: str = ""
+    error: str = ""  # QEMU's words
     side: str = ""
     logging: str = ""
     modes: list[str] = field(default_factory=list)
     frames: Frames = field(default_factory=Frames)
 
     def as_json(self) -> dict[str, Any]:
-        return {"phase": self.phase, "status": self.status, "side": self.side,
-                "logging": self.logging, "modes": self.modes, "frames": self.frames.as_json()}
+        return {"phase": self.phase, "status": self.status, "error": self.error,
+                "side": self.side, "logging": self.logging, "modes": self.modes, "frames": self.frames.as_json()}
 
 
 class Runner:
@@ -221,12 +222,13 @@ class Runner:
         """Begin to migrate under traffic, and cancel; the guest stays where it is."""
         testbed = self.testbed
         src, dst = testbed.sides[self.here], testbed.sides[self.other()]
-        assert src.guest is not None and src.telemetry is not None and dst.backend is not None
+        assert src.guest is not None and src.telemetry is not None
         out = Cancelled(phase, side=self.here)
         frames = Account(testbed)
         frames.begin()
         self.flow(testbed.config.rate // 4, f"traffic on {src.name}")
-        out.status = cancel(src.guest, testbed.start_guest(dst, incoming=True), dst.backend, phase)
+        dst_guest = testbed.start_guest(dst, incoming=True, held=phase == "device")
+        out.status, out.error = cancel(src.guest, dst_guest, phase)
         self.flow(testbed.config.rate // 4, f"traffic on {src.name} after the cancel in {phase}")
         out.frames = frames.end()
         info = src.telemetry.get(f"/lm/info,{src.device}")
