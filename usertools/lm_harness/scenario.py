@@ -84,7 +84,8 @@ class Cancelled:
 
     def as_json(self) -> dict[str, Any]:
         return {"phase": self.phase, "status": self.status, "error": self.error,
-                "side": self.side, "logging": self.logging, "modes": self.modes, "frames": self.frames.as_json()}
+                "side": self.side, "logging": self.logging, "modes": self.modes,
+                "frames": self.frames.as_json()}
 
 
 class Runner:
