@@ -36,7 +36,7 @@ class Rig:
                  launch: Callable[..., Process], program: Callable[[str], Path]) -> None:
         self._stack = stack
         self._directory = directory
-        self._plugin = plugin
+        self.plugin = plugin
         self._launch = launch
         self._program = program
         self.cable: Cable
@@ -57,7 +57,7 @@ class Rig:
         run = self._directory / "run"
         run.mkdir(exist_ok=True)
         pmd = Testpmd({"RUNTIME_DIRECTORY": str(run)}, self._directory / "testpmd.log",
-                      ["--no-pci", "-d", str(self._plugin), "--vdev",
+                      ["--no-pci", "-d", str(self.plugin), "--vdev",
                        f"net_pds0,socket={self._directory}/vf"], list(options))
         self._stack.callback(pmd.close)
         pmd.expect("testpmd>")
@@ -325,7 +325,7 @@ def test_says_what_is_wrong(rig: Rig, tmp_path: Path, argument: str, words: str)
     rig.start_model()
     (tmp_path / "run").mkdir()
     pmd = Testpmd({"RUNTIME_DIRECTORY": str(tmp_path / "run")}, tmp_path / "testpmd.log",
-                  ["--no-pci", "-d", str(rig._plugin), "--vdev",
+                  ["--no-pci", "-d", str(rig.plugin), "--vdev",
                    f"net_pds0{',' if argument else ''}{argument}"], [])
     try:
         pmd.expect(words)
