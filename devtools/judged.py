@@ -4,8 +4,9 @@
     judged.py RESULTS PAGE
 
 Rows come from the format headers, marks from RESULTS: traces that models saved in tests with
-foreign drivers (traces/JUDGE/MODULE::TEST.CARD.json) which passed (*.xml), and the names whose
-values the kernel's headers confirmed (headers.json). Nothing is typed.
+foreign drivers (traces/JUDGE/[CLIENT/]MODULE::TEST.CARD.json) which passed (*.xml), and the names
+whose values the kernel's headers confirmed (headers.json). Messages count for the CLIENT that sent
+them; without one they came from our own. Nothing is typed.
 """
 
 from __future__ import annotations
@@ -56,15 +57,19 @@ def read_marks(results: Path) -> Marks:
     """What the tests have left."""
     marks = Marks()
     passed = passed_tests(results)
-    for path in sorted(results.glob("traces/*/*.json")):
+    traces = results / "traces"
+    for path in sorted(traces.glob("**/*.json")):
         test = path.name.removesuffix(".json").rpartition(".")[0]
         if test not in passed:
             continue
+        judge, *client = path.relative_to(traces).parts[:-1]
         trace = json.loads(path.read_text(encoding="utf-8"))
         for group, numbers in trace["marks"].items():
+            device, who = (trace["device"], [judge]) if group != judged_rows.MESSAGE else \
+                (judged_rows.VFIO_USER_NAME, client)
             for number in numbers:
-                place = marks.seen[trace["device"]][group][number]
-                place[path.parent.name].add(test.partition("[")[0])
+                for name in who:
+                    marks.seen[device][group][number][name].add(test.partition("[")[0])
     confirmed = results / "headers.json"
     if confirmed.exists():
         marks.confirmed = set(json.loads(confirmed.read_text(encoding="utf-8")))
@@ -116,7 +121,8 @@ def page(marks: Marks) -> tuple[list[str], str]:
             "*Value*: whether Linux's headers say the same number."
             " *Exercised by*: foreign drivers that",
             "have used it on our model in a test that passed; an accepted feature counts once"
-            " traffic runs with it.", "", *counts, ""]
+            " traffic runs with it,", "a message once a foreign client had it carried out.", "",
+            *counts, ""]
     summary = f"judged: {total} rows, {judged} exercised by outside code, {total - judged} not"
     return [*head, *body], summary
 

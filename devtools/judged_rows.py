@@ -16,6 +16,9 @@ PDS = TOP / "drivers/common/pds"
 VFIO_USER = TOP / "lib/vfio_user"
 DEVMODEL = TOP / "app/devmodel"
 
+MESSAGE = "message"  # the group of a trace that belongs to the protocol, whatever the device
+VFIO_USER_NAME = "vfio-user"
+
 Place = tuple[str, int]
 
 
@@ -171,10 +174,10 @@ def pds() -> Device:
 
 
 def vfio_user() -> Device:
-    """Messages between driver and model; a foreign client would leave marks."""
-    return Device("vfio-user", "vfio-user", [
+    """Messages between driver and model."""
+    return Device(VFIO_USER_NAME, "vfio-user", [
         Group("Messages", named(enumerators(VFIO_USER / "lm_vu_proto.h", "lm_vu_command"),
-                                "message"))])
+                                MESSAGE))])
 
 
 def devices() -> list[Device]:

@@ -66,6 +66,7 @@ if [ "$LEVEL" = oracle ]; then
 	pytests conformance test/conformance
 	pytests shim test/shim
 	pytests uml test/uml
+	pytests interop test/interop
 	say 'the page of what was judged'
 	judged
 	finish

@@ -68,13 +68,15 @@ def trace(request: pytest.FixtureRequest, build_dir: Path) -> Callable[[str], li
     """trace(card): a model's options, so that devtools/judged.py sees what the judge has used.
 
     The judge is the foreign code that the test's marker names; without one there are no options.
+    A marker "client" names the vfio-user client, where that is foreign too.
     """
 
     def options(card: str) -> list[str]:
         marker = request.node.get_closest_marker("judge")
         if marker is None or not marker.args[0]:
             return []
-        path = build_dir / "results/traces" / marker.args[0]
+        client = request.node.get_closest_marker("client")
+        path = build_dir.joinpath("results/traces", marker.args[0], *(client.args if client else ()))
         path.mkdir(parents=True, exist_ok=True)
         return ["--trace", str(path / f"{request.node.path.stem}::{request.node.name}.{card}.json")]
 

@@ -202,6 +202,14 @@ dm_function_disconnected(void *ctx, const char *why)
 		f->device.ops->closed(f->device.dev);
 }
 
+static void
+dm_function_carried_out(void *ctx, uint16_t command)
+{
+	struct dm_function *f = ctx;
+
+	dm_trace_mark(f->host.trace, "message", command);
+}
+
 static const struct lm_vu_server_ops dm_function_server_ops = {
 	.region_read = dm_function_region_read,
 	.region_write = dm_function_region_write,
@@ -210,6 +218,7 @@ static const struct lm_vu_server_ops dm_function_server_ops = {
 	.dma_unmapping = dm_function_dma_unmapping,
 	.connected = dm_function_connected,
 	.disconnected = dm_function_disconnected,
+	.carried_out = dm_function_carried_out,
 };
 
 void

@@ -210,7 +210,8 @@ dm_pds_rx_poll(struct dm_pds_vf *vf)
 		if (len_bytes == 0)
 			break;
 		queue = 0;
-		why = dm_pds_rx_one(vf, frame, len_bytes, &queue);
+		why = dm_pds_rx_one(vf, dm_fault_flip(vf->fn.host->faults, frame, len_bytes,
+				vf->segment), len_bytes, &queue);
 		if (why == 0)
 			dm_pds_count_rx(vf, frame, len_bytes);
 		else

@@ -71,6 +71,13 @@ lm_vu_srv_break(struct lm_vu_server *s, const char *why)
 	wake(s);
 }
 
+void
+lm_vu_srv_carried_out(struct lm_vu_server *s, uint16_t command)
+{
+	if (s->ops->carried_out != NULL)
+		s->ops->carried_out(s->ctx, command);
+}
+
 static int
 send_reply(struct lm_vu_server *s, const struct lm_vu_hdr *cmd, struct lm_vu_reply *reply, int err)
 {
@@ -146,6 +153,8 @@ negotiate(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm_vu_reply *rep
 		lm_vu_srv_break(s, "version negotiation failed");
 	else if (s->ops->connected != NULL)
 		s->ops->connected(s->ctx);
+	if (ret == 0)
+		lm_vu_srv_carried_out(s, LM_VU_VERSION);
 	if (twin_peer >= 0)
 		close(twin_peer);
 	return ret;
@@ -213,6 +222,8 @@ lm_vu_srv_command(struct lm_vu_server *s, struct lm_vu_msg *msg)
 		ret = handlers[command].fn(s, msg, &reply);
 	if (ret == -EINPROGRESS && hold(s, msg) == 0)
 		return;
+	if (ret >= 0)
+		lm_vu_srv_carried_out(s, command);
 	if ((msg->hdr.flags & LM_VU_F_NO_REPLY) != 0 || s->conn.broken != NULL)
 		return;
 	if (send_reply(s, &msg->hdr, &reply, ret > 0 ? 0 : ret) < 0)

@@ -57,6 +57,8 @@ struct lm_vu_server_ops {
 	/** Optional. After version negotiation; and after all was unmapped, with the reason. */
 	void (*connected)(void *ctx);
 	void (*disconnected)(void *ctx, const char *why);
+	/** Optional. A command was carried out, the client's or ours; not called when it failed. */
+	void (*carried_out)(void *ctx, uint16_t command);
 
 	/**
 	 * Optional migration: the first five all or none. States are VFIO's (linux/vfio.h), never

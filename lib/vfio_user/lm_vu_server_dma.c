@@ -197,6 +197,8 @@ dma_message(struct lm_vu_server *s, uint64_t iova, void *in, const void *out, ui
 	} else if (in != NULL) {
 		memcpy(in, reply.payload + fixed_bytes, len_bytes);
 	}
+	if (ret == 0)
+		lm_vu_srv_carried_out(s, tx.hdr.command);
 	lm_vu_msg_clear(&reply);
 	return ret;
 }

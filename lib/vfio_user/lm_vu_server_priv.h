@@ -109,6 +109,8 @@ int lm_vu_srv_mig_write(struct lm_vu_server *s, struct lm_vu_msg *msg, struct lm
 int lm_vu_srv_precopy_info(struct lm_vu_server *s, struct lm_vu_msg *msg,
 		struct lm_vu_reply *reply);
 
+/** To the owner, if it asked. */
+void lm_vu_srv_carried_out(struct lm_vu_server *s, uint16_t command);
 /** As libvfio-user: 0, or -EINVAL. See lm_vu_server_conf.strict. */
 int lm_vu_srv_strict_command(struct lm_vu_server *s, uint16_t command);
 int lm_vu_srv_strict_report(struct lm_vu_server *s, uint64_t iova, uint64_t length_bytes,

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from interop_rig import MAC, Model, Rig
+from interop_rig import MAC, MakeRig, Model, Rig
 from lm_harness.control import Control
 from lm_harness.guest import Guest, GuestSpec
 from lm_harness.process import Process
@@ -48,7 +49,7 @@ def guest_spec(newer_debian: NewerDebian, build_dir: Path,
 
 @pytest.fixture
 def rig(guest_spec: GuestSpec, program: Callable[[str], Path], launch: Callable[..., Process],
-        tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+        trace: Callable[[str], list[str]], tmp_path: Path) -> Iterator[MakeRig]:
     """rig(device, functions, options...): a model; its last function is the guest's card."""
     with ExitStack() as stack:
 
@@ -64,13 +65,14 @@ def rig(guest_spec: GuestSpec, program: Callable[[str], Path], launch: Callable[
             sockets = [tmp_path / f"{device}.{i}" for i in range(functions)]
             process = launch("model", program("dpdk-lm-devmodel"), device, "--mac", MAC, "--wire",
                              f"link:{tmp_path}/cable", "--control", tmp_path / "model.ctl",
-                             *(word for path in sockets for word in ("--socket", path)), *options)
+                             *(word for path in sockets for word in ("--socket", path)),
+                             *trace("card"), *options)
             process.wait_line(f"^ready {sockets[-1]}$", 10)
             model = Model(process, control("model"), functions - 1)
             card = {"driver": "vfio-user-pci", "socket": {"type": "unix", "path": str(sockets[-1])}}
 
             def boot(name: str) -> Guest:
-                spec = GuestSpec(**{**vars(guest_spec), "extra": ("-device", json.dumps(card))})
+                spec = replace(guest_spec, extra=("-device", json.dumps(card)))
                 guest = Guest(name, spec, tmp_path, tmp_path, None)
                 stack.callback(guest.close)
                 return guest

@@ -70,10 +70,10 @@ class Rig:
         settle(lambda: (self.traffic.stats()["sent"], self.traffic.stats()["received"]), 20,
                "frames in flight to settle")
         here, after = self.traffic.stats(), guest.stats()
-        came, went = (after[key] - before[key] for key in ("received", "echoed"))
-        assert here["sent"] == came == went == here["received"] >= frames, (here, came, went)
         for side in (here, after):
             assert [side[key] for key in ("corrupt", "duplicated", "reordered")] == [0] * 3, side
+        came, went = (after[key] - before[key] for key in ("received", "echoed"))
+        assert here["sent"] == came == went == here["received"] >= frames, (here, came, went)
 
     def leave(self, guest: Guest) -> None:
         """QEMU ends; neither the model nor Linux has anything to complain of."""
@@ -81,6 +81,13 @@ class Rig:
         assert [line for line in _text(guest).splitlines() if TROUBLE.search(line)] == []
         stats = self.model.stats()
         assert stats["violations"] == 0, stats["violation_list"]
+
+    def end(self) -> None:
+        """The model ends as it should."""
+        self.model.process.stop()
+
+
+MakeRig = Callable[..., Rig]
 
 
 def _text(guest: Guest) -> str:

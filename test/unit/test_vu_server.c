@@ -109,6 +109,7 @@ golden_vectors(void **state)
 
 	(void)state;
 	handshake(w);
+	assert_int_equal(w->dev.carried_out[LM_VU_VERSION], 1);
 	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
 		const struct vector *v = &vectors[i];
 		const int *fd = v->command == 8 ? &ev : &w->mem_fd;
@@ -119,6 +120,7 @@ golden_vectors(void **state)
 		if (n != (int)want_len || memcmp(got, want, want_len) != 0)
 			fail_msg("%s: reply of %d bytes, error %u", v->name, n, got[12]);
 		assert_int_equal(w->nb_got_fds, v->fds_out);
+		assert_true(w->dev.carried_out[v->command]-- == 1);
 		for (f = 0; f < w->nb_got_fds; f++)
 			close(w->got_fds[f]);
 	}
@@ -171,6 +173,8 @@ malformed(void **state)
 	}
 	assert_int_equal(w->dev.maps, 0);
 	assert_int_equal(w->dev.resets, 0);
+	for (i = LM_VU_VERSION + 1; i < LM_VU_COMMAND_MAX; i++)
+		assert_int_equal(w->dev.carried_out[i], 0);
 	assert_false(w->dev.is_logging);
 	assert_int_equal(w->dev.state, 2);
 	hang_up(w);

@@ -247,6 +247,12 @@ log_report(void *ctx, uint64_t iova, uint64_t length_bytes, uint64_t page_size_b
 	return 0;
 }
 
+static void
+carried_out(void *ctx, uint16_t command)
+{
+	((struct vu_device *)ctx)->carried_out[command]++;
+}
+
 void
 vu_device_init(struct vu_device *d)
 {
@@ -274,6 +280,7 @@ vu_device_init(struct vu_device *d)
 		.region_read = region_read, .region_write = region_write, .reset = reset,
 		.dma_mapped = dma_mapped, .dma_unmapping = dma_unmapping,
 		.connected = connected, .disconnected = disconnected,
+		.carried_out = carried_out,
 		.mig_flags = mig_flags, .mig_state_get = mig_state_get,
 		.mig_state_set = mig_state_set, .mig_read = mig_read, .mig_write = mig_write,
 		.mig_precopy_info = mig_precopy_info, .mig_data_size = mig_data_size,

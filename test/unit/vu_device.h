@@ -54,6 +54,7 @@ struct vu_device {
 	uint32_t disconnects;
 	uint32_t maps;
 	uint32_t unmaps;
+	uint32_t carried_out[LM_VU_COMMAND_MAX];
 
 	uint64_t mig_flags;
 	uint32_t state;
