@@ -75,7 +75,8 @@ def test_given_up_at_the_wrap(bench: Callable[..., Bench]) -> None:
         assert time.monotonic() < deadline, stats
     assert stats["rx_returned_at_quiesce"] == 6 and stats["q0_holes"] == 6
     assert 200_000 <= stats["wrap_us"] < 1_000_000
-    while b.control.stats()["queues"][0]["kicks"] != stats["q0_kicks"] + 1:
+    # Its reset made the function count anew.
+    while b.control.stats()["queues"][0]["kicks"] != 1:
         assert time.monotonic() < deadline, "the function was not kicked"
     t = Traffic(vm, window=4)
     t.run(20)

@@ -224,9 +224,9 @@ take(struct pds_port *p, int fd)
 		(void)pds_cold_send(fd, PDS_COLD_DONE, NULL, 0);
 		return;
 	}
-	PDS_LOG(WARNING, p, "who wanted the port does not run: it goes on here");
 	if (started)
 		go_on(p);
+	PDS_LOG(WARNING, p, "who wanted the port does not run: it goes on here");
 }
 
 static void
