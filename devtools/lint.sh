@@ -64,7 +64,6 @@ if command -v mypy >/dev/null; then
 			test/private_apt.py test/interop/conftest.py test/interop/interop_rig.py \
 			test/interop/newer_debian.py test/interop/test_interop_seeded.py \
 			test/interop/test_vfio_user.py test/py/vdpa_bench.py \
-			test/py/vdpa_traffic.py \
 			devtools/judged.py test/uml/conftest.py test/uml/pds_vfio.py \
 			test/uml/tcp_echo.py test/uml/test_seeded.py test/uml/test_test_lm.py; do
 		MYPYPATH=usertools:test:test/conformance:test/uml:test/interop:devtools:test/shim:test/py \

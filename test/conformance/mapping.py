@@ -245,6 +245,8 @@ WITHOUT = {
     ),
     "vhost-user's, not the kernel's; QEMU and rte_vhost speak it with us in test/qemu": (
         "VHOST_USER_SET_LOG_BASE", "VHOST_USER_SET_VRING_ENABLE", "VHOST_USER_SEND_RARP",
-        "VIRTIO_VDPA_PROTOCOL_F_BACKEND_REQ", "struct vhost_user_head",
+        "VHOST_USER_SET_VRING_BASE", "VHOST_USER_GET_VRING_BASE",
+        "VIRTIO_VDPA_PROTOCOL_F_BACKEND_SEND_FD", "VIRTIO_VDPA_PROTOCOL_F_BACKEND_REQ",
+        "struct vhost_user_head",
     ),
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lm_harness.base import Deadline
 from lm_harness.control import Control
 from lm_harness.process import Process
 
@@ -93,11 +94,23 @@ def frames(mac: str, count: int, vlan: int = 0) -> list[bytes]:
     return [head + rng.randbytes(rng.randint(46, 1400)) for _ in range(count)]
 
 
+def counted(pmd: Testpmd, frames_in: int) -> None:
+    """Until so many frames are in a port's statistics, which the card writes now and then."""
+    deadline = Deadline(10, f"{frames_in} frames in the statistics")
+    while True:
+        shown = pmd.command("show port stats 0")
+        if int(shown.split("RX-packets:")[1].split()[0]) >= frames_in:
+            return
+        if deadline.passed():
+            raise deadline.error(shown)
+
+
 def test_takes_over(rig: Rig) -> None:
     """What was set on the one port works on the other; the first one stops, and quits."""
     giver = rig.giver()
     sent = frames(OWN, 300)
     assert rig.cables["a"].echo(sent) == sent
+    counted(giver, 300)
     taker = rig.taker()
     taker.expect("testpmd>")
     giver.expect("was given to another process")
@@ -114,8 +127,7 @@ def test_takes_over(rig: Rig) -> None:
     assert rig.cables["b"].nothing(0.3)
     assert rig.stats("b")["drops"]["rx_filtered"] >= 15
     # Counters go on where the first port's were.
-    shown = taker.command("show port stats 0")
-    assert int(shown.split("RX-packets:")[1].split()[0]) >= 300 + 220
+    counted(taker, 300 + 220)
     for frame in frames(OWN, 5):
         rig.cables["a"].send(frame)
     assert rig.cables["a"].nothing(0.3)
