@@ -47,7 +47,9 @@ def test_first_lap(bench: Callable[..., Bench], seed: int) -> None:
     """
     rng = random.Random(seed)
     b = bench(model=(*DISORDER, *NO_SUSPEND))
-    for turn in range(3):
+    turn = holes = 0
+    while turn < 3 or holes == 0:  # which not every stop meets
+        assert turn < 40, "no ring had a hole"
         base = lost(b)
         vm = vf.Frontend(str(b.vhost), size=256, event_idx=rng.random() < 0.5)
         vm.connect()
@@ -76,8 +78,9 @@ def test_first_lap(bench: Callable[..., Bench], seed: int) -> None:
         assert vm.stop() == [r.base() for r in vm.rings]
         vm.destroy()
         assert b.info()["order"] == "out of order"
+        holes = b.stats()["q0_holes"] + b.stats()["q1_holes"]
+        turn += 1
     assert b.stats()["untold_chains"] == 0
-    assert b.stats()["q0_holes"] + b.stats()["q1_holes"] > 0, "no ring had a hole"
     b.check()
     b.end()
 
