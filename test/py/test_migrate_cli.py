@@ -177,6 +177,18 @@ def test_cancel(bench: Bench) -> None:
     assert receive.wait(10) == 1
 
 
+def test_cancel_while_nobody_reads(bench: Bench) -> None:
+    """Catches: what is being sent is waited for until its deadline, which is 10 s."""
+    receive, address = bench.receive(bench.model("destination"))
+    send = bench.send(bench.model("source"), address, *CAPPED)
+    send.wait_line("precopy", 20)
+    receive.popen.send_signal(signal.SIGSTOP)
+    send.popen.send_signal(signal.SIGINT)
+    assert send.wait(6) == 1
+    receive.popen.send_signal(signal.SIGCONT)
+    assert receive.wait(10) == 1
+
+
 def test_destination_is_killed(bench: Bench) -> None:
     """Before COMMIT the source runs on, and the next migration works."""
     src, dst = bench.model("source"), bench.model("destination")

@@ -6,6 +6,7 @@ Frames are made here, at the far ends of two cards' cables, and judged when they
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import struct
@@ -26,6 +27,11 @@ MAC = {"a": "52:54:00:4c:4d:01", "b": "52:54:00:4c:4d:02"}
 OWN = "02:11:22:33:44:55"   # set on the first port, and to be found on the second
 SECOND = "02:11:22:33:44:66"
 STRANGER = "02:11:22:33:44:77"
+GROUP = "01:00:5e:00:00:05"
+NO_GROUP = "01:00:5e:00:00:06"
+HEADER = struct.Struct("<QIIQ")
+MAGIC, EMPTY = 0x444C4F4353445044, 0x2D06800538D394C2  # of a body without bytes
+TAKE, RECORD, REFUSED = 2, 16, 17
 PEER = "02:4c:4d:00:00:aa"
 
 
@@ -66,6 +72,7 @@ class Rig:
         pmd.command("set promisc 0 off")
         pmd.command(f"mac_addr set 0 {OWN}")
         pmd.command(f"mac_addr add 0 {SECOND}")
+        pmd.command(f"mcast_addr add 0 {GROUP}")
         pmd.command("rx_vlan add 7 0")
         pmd.command("start")
         return pmd
@@ -117,17 +124,17 @@ def test_takes_over(rig: Rig) -> None:
     assert f"MAC address: {OWN}".upper() in taker.command("show port info 0").upper()
     taker.command("set promisc 0 off")
     taker.command("start")
-    for mac in (OWN, SECOND):
+    for mac in (OWN, SECOND, GROUP):
         sent = frames(mac, 100)
         assert rig.cables["b"].echo(sent) == sent
     tagged = frames(OWN, 20, vlan=7)
     assert rig.cables["b"].echo(tagged) == tagged
-    for frame in frames(STRANGER, 5) + frames(MAC["b"], 5) + frames(OWN, 5, vlan=8):
+    for frame in frames(STRANGER, 5) + frames(NO_GROUP, 5) + frames(MAC["b"], 5) + frames(OWN, 5, vlan=8):
         rig.cables["b"].send(frame)
     assert rig.cables["b"].nothing(0.3)
-    assert rig.stats("b")["drops"]["rx_filtered"] >= 15
+    assert rig.stats("b")["drops"]["rx_filtered"] >= 20
     # Counters go on where the first port's were.
-    counted(taker, 300 + 220)
+    counted(taker, 300 + 320)
     for frame in frames(OWN, 5):
         rig.cables["a"].send(frame)
     assert rig.cables["a"].nothing(0.3)
@@ -140,14 +147,13 @@ def test_takes_over(rig: Rig) -> None:
 def test_taker_dies_before_it_runs(rig: Rig) -> None:
     """One that asked, and never said that it runs: the giver goes on with the same rings."""
     giver = rig.giver()
-    header = struct.Struct("<QIIQ")
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(rig.directory / "lm"))
             sock.settimeout(10)
-            sock.sendall(header.pack(0x444C4F4353445044, 2, 0, 0x2D06800538D394C2))
-            magic, kind, length, _ = header.unpack(sock.recv(24, socket.MSG_WAITALL))
-            assert (magic, kind) == (0x444C4F4353445044, 16)
+            sock.sendall(HEADER.pack(MAGIC, TAKE, 0, EMPTY))
+            magic, kind, length, _ = HEADER.unpack(sock.recv(24, socket.MSG_WAITALL))
+            assert (magic, kind) == (MAGIC, RECORD)
             assert len(sock.recv(length, socket.MSG_WAITALL)) == length
             rig.cables["a"].send(frames(OWN, 1)[0])
             assert rig.cables["a"].nothing(0.2)
@@ -159,17 +165,21 @@ def test_taker_dies_before_it_runs(rig: Rig) -> None:
     rig.stats("a")
 
 
-@pytest.mark.parametrize("data", [b"", b"x" * 24, b"DPDSCOLD" + b"\xff" * 16,
-                                  struct.pack("<QIIQ", 0x444C4F4353445044, 99, 0,
-                                              0x2D06800538D394C2)])
+@pytest.mark.parametrize("data", [
+    b"", b"x" * 24, HEADER.pack(MAGIC, 2**32 - 1, 2**32 - 1, 2**64 - 1),
+    HEADER.pack(MAGIC, 99, 0, EMPTY), HEADER.pack(MAGIC + 1, TAKE, 0, EMPTY),
+    HEADER.pack(MAGIC, TAKE, 0, EMPTY + 1)],
+    ids=["nothing", "text", "ones", "type", "magic", "checksum"])
 def test_nonsense_is_refused(rig: Rig, data: bytes) -> None:
+    """Nothing is taken, so nothing stops, and no record is given."""
     giver = rig.giver()
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(rig.directory / "lm"))
         sock.settimeout(12)
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
-        sock.recv(64)
+        answer = sock.recv(64, socket.MSG_WAITALL)
+        assert answer == b"" or HEADER.unpack_from(answer)[1] == REFUSED, answer
     sent = frames(OWN, 100)
     assert rig.cables["a"].echo(sent) == sent
     giver.command("stop")
@@ -190,5 +200,12 @@ def test_given_once(rig: Rig) -> None:
     taker.close()
     again = rig.taker()
     again.expect("Device or resource busy")
+    with socket.socket(socket.AF_UNIX) as sock:  # also to one that does not look first
+        sock.connect(str(rig.directory / "lm"))
+        sock.settimeout(10)
+        sock.sendall(HEADER.pack(MAGIC, TAKE, 0, EMPTY))
+        answer = sock.recv(28, socket.MSG_WAITALL)
+        assert HEADER.unpack_from(answer)[:3] == (MAGIC, REFUSED, 4)
+        assert int.from_bytes(answer[24:], "little") == errno.EBUSY
     giver.command("stop")
     giver.quit()
