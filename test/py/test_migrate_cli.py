@@ -177,14 +177,25 @@ def test_cancel(bench: Bench) -> None:
     assert receive.wait(10) == 1
 
 
-def test_cancel_while_nobody_reads(bench: Bench) -> None:
-    """Catches: what is being sent is waited for until its deadline, which is 10 s."""
-    receive, address = bench.receive(bench.model("destination"))
-    send = bench.send(bench.model("source"), address, *CAPPED)
+def test_cancel_while_nobody_reads(bench: Bench, tmp_path: Path) -> None:
+    """Catches: memory that is being sent is waited for, until the deadline of a send."""
+    sockets = {side: bench.model(side, "--option", "caps=p2p")[0]
+               for side in ("source", "destination")}
+    sides: list[Process] = []
+    for side, verb in (("destination", "receive"), ("source", "send")):
+        memory = tmp_path / f"{side}.ram"
+        memory.write_bytes(b"\xa5" * (32 << 20))
+        to = ("--to", sides[0].wait_line("^ready ", 10).split()[1]) if sides else \
+            ("--listen", f"unix:{tmp_path}/migration")
+        sides.append(bench.launch(verb, bench.program("dpdk-test-lm"), verb, *to, "--device",
+                                  f"socket={sockets[side]}", "--timeout", "40", "--ram",
+                                  f"name=ram,addr=0x100000000,size=32M,file={memory}",
+                                  *(CAPPED if sides else ())))
+    receive, send = sides
     send.wait_line("precopy", 20)
     receive.popen.send_signal(signal.SIGSTOP)
     send.popen.send_signal(signal.SIGINT)
-    assert send.wait(6) == 1
+    assert send.wait(4) == 1
     receive.popen.send_signal(signal.SIGCONT)
     assert receive.wait(10) == 1
 

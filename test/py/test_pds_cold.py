@@ -207,5 +207,11 @@ def test_given_once(rig: Rig) -> None:
         answer = sock.recv(28, socket.MSG_WAITALL)
         assert HEADER.unpack_from(answer)[:3] == (MAGIC, REFUSED, 4)
         assert int.from_bytes(answer[24:], "little") == errno.EBUSY
+    # Nor does the device that was left receive again.
+    before = rig.stats("a")["drops"]["rx_queue_off"]
+    rig.cables["a"].send(frames(OWN, 1)[0])
+    deadline = Deadline(5, "the device to drop a frame")
+    while rig.stats("a")["drops"]["rx_queue_off"] == before:
+        assert not deadline.passed(), rig.stats("a")["drops"]
     giver.command("stop")
     giver.quit()
