@@ -120,8 +120,9 @@ def page(marks: Marks) -> tuple[list[str], str]:
             *underlined("What outside code has exercised", "="),
             "*Value*: whether Linux's headers say the same number."
             " *Exercised by*: foreign drivers that",
-            "have used it on our model in a test that passed; an accepted feature counts once"
-            " traffic runs with it,", "a message once a foreign client had it carried out.", "",
+            "have used it on our model, or a foreign device on which our driver has, in a test that"
+            " passed;", "an accepted feature counts once traffic runs with it, a message once a"
+            " foreign client had it carried out.", "",
             *counts, ""]
     summary = f"judged: {total} rows, {judged} exercised by outside code, {total - judged} not"
     return [*head, *body], summary

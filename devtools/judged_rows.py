@@ -117,13 +117,17 @@ def virtio_commands(header: Path) -> list[Row]:
     return rows
 
 
+def virtio_windows() -> dict[str, int]:
+    """Where the model has its structures, and so where marks say that they are."""
+    at = values(DEVMODEL / "dm_virtio.h")
+    return {name: at[f"DM_VIRTIO_{name}_OFF"] for name in ("COMMON", "ISR", "DEVICE", "NOTIFY")}
+
+
 def virtio_net() -> Device:
     """The virtio-net function."""
     pci, net = VIRTIO / "virtio_pci_if.h", VIRTIO / "virtio_net_if.h"
-    at = values(DEVMODEL / "dm_virtio.h")
-    common, isr = at["DM_VIRTIO_COMMON_OFF"], at["DM_VIRTIO_ISR_OFF"]
-    config, notify = at["DM_VIRTIO_DEVICE_OFF"], at["DM_VIRTIO_NOTIFY_OFF"]
-    windows = {"COMMON": common, "ISR": isr, "DEVICE": config, "NOTIFY": notify}
+    windows = virtio_windows()
+    common, config = windows["COMMON"], windows["DEVICE"]
     return Device("virtio-net", "virtio-net", [
         Group("Structures in BARs", constants(
             pci, r"LM_VIRTIO_PCI_CAP_\w+_CFG", lambda name, _: accesses(

@@ -64,10 +64,13 @@ if command -v mypy >/dev/null; then
 			test/private_apt.py test/interop/conftest.py test/interop/interop_rig.py \
 			test/interop/newer_debian.py test/interop/test_interop_seeded.py \
 			test/interop/test_vfio_user.py test/py/vdpa_bench.py \
+			test/py/vdpa_traffic.py test/qemu/qemu_trace.py \
+			test/qemu/test_guest_vfio.py test/qemu/vfio_guest.py \
+			test/vfio/vdpa_judge.py \
 			devtools/judged.py test/uml/conftest.py test/uml/pds_vfio.py \
 			test/uml/tcp_echo.py test/uml/test_seeded.py test/uml/test_test_lm.py; do
-		MYPYPATH=usertools:test:test/conformance:test/uml:test/interop:devtools:test/shim:test/py \
-			mypy --strict \
+		MYPYPATH=usertools:devtools:test:test/conformance:test/interop:test/py:test/qemu
+		MYPYPATH=$MYPYPATH:test/shim:test/uml mypy --strict \
 			--follow-imports=silent --no-error-summary "$f" || bad=1
 	done
 fi

@@ -57,9 +57,8 @@ def module_depends(content: bytes) -> list[str]:
     return [name.replace("-", "_") for name in text.split(",") if name]
 
 
-def collect_modules(modules_dir: pathlib.Path, more: Sequence[str] = ()
-                    ) -> list[tuple[str, bytes]]:
-    """The modules needed, each after those that it depends on."""
+def collect_modules(modules_dir: pathlib.Path, wanted: Sequence[str]) -> list[tuple[str, bytes]]:
+    """These modules, each after those that it depends on."""
     files = {module_name(p): p for p in modules_dir.rglob("*.ko*")}
     builtin = set()
     listing = modules_dir / "modules.builtin"
@@ -77,7 +76,7 @@ def collect_modules(modules_dir: pathlib.Path, more: Sequence[str] = ()
             add(needed)
         order[name] = content
 
-    for name in (*MODULES, *more):
+    for name in wanted:
         add(name)
     return [(name + ".ko", content) for name, content in order.items()]
 
@@ -128,7 +127,7 @@ def make(init: pathlib.Path, kernel_dir: pathlib.Path, out: pathlib.Path,
         raise GuestError("no busybox; type: devtools/setup.sh demo")
     if not init.exists():
         raise GuestError(f"no {init}; build it with ninja")
-    modules = collect_modules(kernel_dir / "modules", more)
+    modules = collect_modules(kernel_dir / "modules", (*MODULES, *more))
     archive = make_initramfs(init.read_bytes(), pathlib.Path(busybox).read_bytes(), modules)
     out.mkdir(parents=True, exist_ok=True)
     write_new(out / "vmlinuz", vmlinuz.read_bytes())
