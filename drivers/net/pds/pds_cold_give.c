@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 #include <rte_malloc.h>
 #include <rte_string_fns.h>
 
+#include "lm_thread.h"
 #include "pds_cold.h"
 
 #define PARK_US UINT64_C(200000)
@@ -30,7 +30,7 @@ struct pds_cold {
 	char path[108];
 	int listen_fd;
 	int stop_fd;
-	pthread_t thread;
+	struct lm_thread thread;
 };
 
 static void
@@ -258,7 +258,7 @@ may_ask(int fd)
 			(peer.uid == geteuid() || peer.uid == 0);
 }
 
-static void *
+static lm_thread_ret_t
 cold_main(void *arg)
 {
 	struct pds_cold *c = arg;
@@ -277,7 +277,7 @@ cold_main(void *arg)
 			serve(c->p, fd);
 		close(fd);
 	}
-	return NULL;
+	return LM_THREAD_RETURN;
 }
 
 /* One that was left behind; never a file that is none of ours, nor somebody's who answers. */
@@ -331,7 +331,7 @@ pds_cold_serve(struct pds_port *p, const char *path)
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
 	ret = c->stop_fd < 0 ? -errno : listen_at(c);
 	if (ret == 0)
-		ret = -pthread_create(&c->thread, NULL, cold_main, c);
+		ret = lm_thread_create(&c->thread, "lm-cold", cold_main, c);
 	if (ret != 0) {
 		PDS_LOG(ERR, p, "it cannot be given at %s: %s", path, strerror(-ret));
 		if (c->listen_fd >= 0)
@@ -354,7 +354,7 @@ pds_cold_end(struct pds_port *p)
 		return;
 	p->cold = NULL;
 	(void)eventfd_write(c->stop_fd, 1);
-	pthread_join(c->thread, NULL);
+	lm_thread_join(&c->thread);
 	close(c->listen_fd);
 	close(c->stop_fd);
 	(void)unlink(c->path);
