@@ -201,7 +201,6 @@ fill_plain(struct pds_rxq *q, uint16_t nb)
 
 	if (unlikely(rte_mempool_get_bulk(q->pool, (void **)slot, nb) != 0))
 		return false;
-#pragma GCC unroll 4
 	for (i = 0; i < nb; i++)
 		desc[i].addr = slot[i]->buf_iova + RTE_PKTMBUF_HEADROOM;
 	return true;
@@ -337,7 +336,7 @@ take_chain(const struct pds_rxq *q, uint16_t tail, const struct seen *c)
 	return first;
 }
 
-static __rte_always_inline uint16_t
+static inline uint16_t
 receive(struct pds_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, bool scattered)
 {
 	struct cursor at = begin(q);
