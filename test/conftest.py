@@ -76,7 +76,8 @@ def trace(request: pytest.FixtureRequest, build_dir: Path) -> Callable[[str], li
         if marker is None or not marker.args[0]:
             return []
         client = request.node.get_closest_marker("client")
-        path = build_dir.joinpath("results/traces", marker.args[0], *(client.args if client else ()))
+        path = build_dir / "results/traces" / marker.args[0]
+        path = path.joinpath(*(client.args if client else ()))
         path.mkdir(parents=True, exist_ok=True)
         return ["--trace", str(path / f"{request.node.path.stem}::{request.node.name}.{card}.json")]
 

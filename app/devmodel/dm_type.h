@@ -25,8 +25,8 @@ struct dm_type {
 	int (*check)(const struct dm_args *args);
 	/**
 	 * Create the devices of all args->nb_sockets functions, in the order of --socket; on
-	 * failure those that exist are destroyed by the caller. A device that has a wire gets wires[i],
-	 * i < args->nb_wires; they stay the caller's.
+	 * failure those that exist are destroyed by the caller. A device that has a wire gets
+	 * wires[i], i < args->nb_wires; they stay the caller's.
 	 */
 	int (*create)(const struct dm_args *args, struct dm_wire *const *wires,
 			struct dm_function *functions);

@@ -122,7 +122,8 @@ static int
 port_open(struct fwd *f)
 {
 	const struct rte_eth_conf conf = {
-		.rxmode = { .mq_mode = f->conf.queues > 1 ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE },
+		.rxmode = { .mq_mode = f->conf.queues > 1 ? RTE_ETH_MQ_RX_RSS :
+			RTE_ETH_MQ_RX_NONE },
 		.rx_adv_conf.rss_conf.rss_hf = f->conf.queues > 1 ?
 			RTE_ETH_RSS_NONFRAG_IPV4_UDP : 0,
 	};

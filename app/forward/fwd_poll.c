@@ -109,8 +109,7 @@ poll_main(void *arg)
 	const struct timespec nap = { .tv_nsec = IDLE_NS };
 	struct rte_ether_addr mac;
 	struct fwd *f = arg;
-	unsigned int work;
-	uint16_t queue;
+	unsigned int work, queue;
 
 	while (!f->quit) {
 		if (f->rest) {
@@ -123,7 +122,7 @@ poll_main(void *arg)
 		if (atomic_exchange(&f->announce, false))
 			announce(f, mac.addr_bytes);
 		for (queue = 0, work = 0; queue < f->conf.queues; queue++)
-			work += serve_queue(f, queue, mac.addr_bytes);
+			work += serve_queue(f, (uint16_t)queue, mac.addr_bytes);
 		if (work == 0)
 			nanosleep(&nap, NULL);
 	}

@@ -40,13 +40,15 @@ static void
 usage(FILE *out)
 {
 	fprintf(out,
-		"Usage: dpdk-lm-forward --device SOCKET --migration SOCKET --control PATH [OPTION]...\n\n"
+		"Usage: dpdk-lm-forward --device SOCKET --migration SOCKET --control PATH "
+		"[OPTION]...\n\n"
 		"Answer test frames on a pds VF, and move with it while its queues run.\n\n"
 		"  --device SOCKET     the VF, served over vfio-user\n"
 		"  --migration SOCKET  where the owner of its PF serves the VF's migration\n"
 		"  --listen ADDRESS    wait for another dpdk-lm-forward and take its place;\n"
 		"                      unix:PATH or tcp:HOST:PORT\n"
-		"  --control PATH      a JSON object a line: stats, arrival, migrate with \"to\", quit\n"
+		"  --control PATH      a JSON object a line: stats, arrival, migrate with \"to\", "
+		"quit\n"
 		"  --queues N          1 to 16 (default 1)\n"
 		"  --desc N            of each ring (default 512)\n"
 		"  --buffers N         (default: three for each descriptor)\n"

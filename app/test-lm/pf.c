@@ -262,9 +262,9 @@ pf_usage(FILE *out)
 	fprintf(out,
 		"Usage: dpdk-test-lm pf --device socket=PATH|BDF --vf PATH [--vf PATH]...\n\n"
 		"Own a PF, and serve the migration of its VFs on vfio-user sockets, in their\n"
-		"order, until SIGTERM or SIGINT. Prints \"ready PATH\" for each. Who uses a VF names its\n"
-		"socket: send --device socket=VF,migration=PATH. At the end, what commands to the PF\n"
-		"have cost. PFs known here: ");
+		"order, until SIGTERM or SIGINT. Prints \"ready PATH\" for each. Who uses a VF\n"
+		"names its socket: send --device socket=VF,migration=PATH. At the end, what\n"
+		"commands to the PF have cost. PFs known here: ");
 	pf_kind_list(out);
 	fprintf(out, ".\n");
 }

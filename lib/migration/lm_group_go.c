@@ -224,7 +224,8 @@ lm_group_verdict(struct lm_group *g)
 			snprintf(arc, sizeof(arc), "%s", m->what != NULL ? m->what : m->call);
 		if (r->error == -ETIMEDOUT && r->outcome == LM_STATE_LOST)
 			snprintf(g->error, sizeof(g->error),
-					"%s: %s: no answer in %" PRIu64 " ms; it is lost, and may do DMA",
+					"%s: %s: no answer in %" PRIu64 " ms; it is lost, and may "
+					"do DMA",
 					m->name, arc, r->took_us / 1000);
 		else
 			snprintf(g->error, sizeof(g->error), "%s: %s: %s; %s", m->name, arc,

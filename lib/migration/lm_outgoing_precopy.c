@@ -351,7 +351,8 @@ lm_outgoing_precopy(struct lm_outgoing *o)
 			return lm_session_fail(&o->s, -ETIME, early ?
 				"it does not converge (%s): %" PRIu64 " ms of downtime expected, "
 				"%" PRIu64 " allowed" :
-				"initial data was not loaded in time (%s; %" PRIu64 ", %" PRIu64 ")",
+				"initial data was not loaded in time (%s; %" PRIu64 ", "
+				"%" PRIu64 ")",
 				lm_converge_name(lm_converge_verdict(&o->converge)),
 				us / 1000,
 				c->downtime_limit_us / 1000);

@@ -14,8 +14,8 @@
  *
  * All calls for one device come from one thread at a time, not always the same one, save that
  * dirty_report may come from another thread than the rest while the device runs, where its log was
- * not added to a tracker as a member's: a provider serialises what it has to. Every call may block; the library runs them where they can be
- * abandoned at a deadline (lm_group.h). After that no call is made any more until the late one has
+ * not added to a tracker as a member's: a provider serialises what it has to. Every call may block;
+ * the library runs them where they can be abandoned at a deadline (lm_group.h). After that no call is made any more until the late one has
  * returned, and the device counts as lost.
  *
  * Every function returns 0 or -errno as the device, kernel or peer gave it, unless said otherwise.

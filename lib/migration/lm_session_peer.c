@@ -185,7 +185,7 @@ lm_session_closed(struct lm_session *s, unsigned int conn, int error)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Under the connection's hold. Once COMMIT is on its way, or here, it would not be true any more. */
+/* Under the connection's hold. Once COMMIT is on its way, or here, it would not be true. */
 static void
 tell_why(struct lm_session *s, int error)
 {

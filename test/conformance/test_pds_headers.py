@@ -13,6 +13,7 @@ import compare
 import formats
 import kernel_headers
 import mapping_pds
+import private_apt
 
 TOP = Path(__file__).resolve().parents[2]
 # What the drivers' headers take from others of the kernel.
@@ -40,7 +41,7 @@ typedef __s64 s64;
 @pytest.fixture(name="kernel", scope="module")
 def fixture_kernel(tmp_path_factory: pytest.TempPathFactory) -> kernel_headers.KernelHeaders:
     """User-space headers with those of the drivers beside them."""
-    source = kernel_headers.cache_dir() / "uml/tree"
+    source = private_apt.cache_dir() / "uml/tree"
     missing = [name for name in mapping_pds.KERNEL_FILES if not (source / name).is_file()]
     if missing:
         pytest.skip(f"no Linux source in the cache: {source / missing[0]} is missing")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel_headers import Unavailable, cache_dir, find
+from kernel_headers import Unavailable, find
+from private_apt import cache_dir
 
 FUNCTION = "vfio_mig_get_next_state"
 STATES = 8

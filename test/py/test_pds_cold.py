@@ -129,7 +129,10 @@ def test_takes_over(rig: Rig) -> None:
         assert rig.cables["b"].echo(sent) == sent
     tagged = frames(OWN, 20, vlan=7)
     assert rig.cables["b"].echo(tagged) == tagged
-    for frame in frames(STRANGER, 5) + frames(NO_GROUP, 5) + frames(MAC["b"], 5) + frames(OWN, 5, vlan=8):
+    for mac in (STRANGER, NO_GROUP, MAC["b"]):
+        for frame in frames(mac, 5):
+            rig.cables["b"].send(frame)
+    for frame in frames(OWN, 5, vlan=8):
         rig.cables["b"].send(frame)
     assert rig.cables["b"].nothing(0.3)
     assert rig.stats("b")["drops"]["rx_filtered"] >= 20

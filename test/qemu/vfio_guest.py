@@ -117,7 +117,7 @@ def make_image(init: str, programs: Sequence[Path], out: Path, *more: str) -> tu
 
 
 class Cable:
-    """The far end of the function's cable: keeps each frame, and gives it back changed by answer."""
+    """The far end of the function's cable: keeps each frame, gives it back changed by answer."""
 
     def __init__(self, directory: Path, answer: Callable[[bytes], bytes] | None) -> None:
         self.near, self._far = directory / "near", directory / "far"

@@ -120,7 +120,8 @@ class Traffic:
         stats = self.control.stats()
         after = linux.echo_stats()
         named = {name: count - lost.get(name, 0)
-                 for name, count in losses(card, linux, function).items() if count != lost.get(name, 0)}
+                 for name, count in losses(card, linux, function).items()
+                 if count != lost.get(name, 0)}
         came, went = (after[key] - before[key] for key in ("received", "echoed"))
         assert stats["sent"] == stats["received"] + sum(named.values()), (stats, came, went, named)
         assert stats["received"] >= 0.9 * frames, named

@@ -273,7 +273,7 @@ test_round_trip(void **state)
 	lm_window_destroy(w);
 }
 
-/* A buffer that holds nothing is checked as any, and not sent; its number counts without the bit. */
+/* A buffer that holds nothing is checked as any, not sent; its number counts without the bit. */
 static void
 test_empty_buffers(void **state)
 {

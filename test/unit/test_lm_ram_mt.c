@@ -182,8 +182,8 @@ write_one_page(void *arg)
 }
 
 /*
- * One page goes back and forth, so that its mark meets the sender just when that finds the group clean:
- * a mark that is not found is waited for in vain.
+ * One page goes back and forth, so that its mark meets the sender just when that finds the group
+ * clean: a mark that is not found is waited for in vain.
  */
 static void
 test_mark_meets_clean_group(void **state)

@@ -215,7 +215,8 @@ test_migration(void **state)
 	assert_true(info.has_stop_copy && info.stop_copy_bytes == (uint64_t)total);
 	assert_int_equal(walk(b, LM_STATE_RUNNING, NULL), 0);
 	assert_int_equal(level(b), DM_PDS_RUNNING);
-	assert_memory_equal(&serve_vf(&a->s)->lif, &serve_vf(&b->s)->lif, sizeof(struct dm_pds_lif));
+	assert_memory_equal(&serve_vf(&a->s)->lif, &serve_vf(&b->s)->lif,
+		sizeof(struct dm_pds_lif));
 
 	/* Leaving STOP_COPY does not end tracking, as it does in Linux. */
 	assert_int_equal(walk(a, LM_STATE_STOP, NULL), 0);

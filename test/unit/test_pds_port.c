@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * net_pds adopts records that lie: each bit of a sample of bytes turned, cut at many places. Catches
- * one that believes an index, a place or a buffer; that keeps buffers after it has refused; or that
- * changes while it refuses, so that the true record no longer fits.
+ * net_pds adopts records that lie: each bit of a sample of bytes turned, cut at many places.
+ * Catches one that believes an index, a place or a buffer; that keeps buffers after it has refused;
+ * or that changes while it refuses, so that the true record no longer fits.
  */
 
 #include <errno.h>
@@ -234,7 +234,8 @@ main(void)
 		(char *)(uintptr_t)"test", (char *)(uintptr_t)"--no-huge", (char *)(uintptr_t)"-m",
 		(char *)(uintptr_t)"128", (char *)(uintptr_t)"--no-pci",
 		(char *)(uintptr_t)"--no-telemetry", (char *)(uintptr_t)"--log-level=*:critical",
-		(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"-l", (char *)(uintptr_t)"0", NULL,
+		(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"-l",
+		(char *)(uintptr_t)"0", NULL,
 	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_true_record, setup, teardown),

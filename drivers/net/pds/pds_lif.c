@@ -439,7 +439,7 @@ pds_lif_up(struct pds_port *p)
 void
 pds_lif_down(struct pds_port *p)
 {
-	/* After this the device writes nowhere. One that was stopped by its PF takes no commands. */
+	/* After this the device writes nowhere. One that its PF has stopped takes no commands. */
 	if (lm_pci_alive(p->pci) && (p->gone || p->incoming))
 		(void)lm_pci_reset(p->pci);
 	else if (lm_pci_alive(p->pci))
