@@ -220,6 +220,13 @@ dm_frame_is_foreign(const uint8_t *frame, uint32_t len)
 	return len < 14 || frame[12] != 0x08 || frame[13] != 0x00 || (frame[0] & 1) != 0;
 }
 
+/** When the generator sent what a good frame asks or answers. */
+static inline uint64_t
+dm_frame_time_ns(const uint8_t *frame)
+{
+	return dm_frame_get(frame + DM_FRAME_HDR_OFFSET + 16, 8);
+}
+
 /**
  * Check each byte of a frame of any origin.
  *

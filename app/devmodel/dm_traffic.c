@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dm_frame_if.h"
 #include "dm_traffic.h"
 
 #define ETHER_RARP 0x8035
@@ -47,6 +48,18 @@ note_switch(struct dm_traffic *t, uint32_t to, const char *by, uint64_t now_ns)
 		};
 	t->switch_count++;
 	t->active = to;
+	t->active_since_ns = now_ns;
+}
+
+/*
+ * An answer to what was sent before the last move: its old host has sent it before that, too, and
+ * only this machine was late with it. A switch would have seen it in time.
+ */
+static bool
+is_late(const struct dm_traffic *t, const uint8_t *frame, enum dm_gen_verdict verdict)
+{
+	return (verdict == DM_GEN_RECEIVED || verdict == DM_GEN_REORDERED) &&
+		dm_frame_time_ns(frame) < t->active_since_ns;
 }
 
 static const char *
@@ -80,7 +93,8 @@ take_frame(struct dm_traffic *t, uint32_t port, const uint8_t *frame, uint32_t l
 {
 	enum dm_gen_verdict verdict = dm_gen_check(t->gen, frame, len, now_ns);
 
-	if (len >= 14 && port != t->active && memcmp(frame + 6, t->guest_mac, 6) == 0)
+	if (len >= 14 && port != t->active && memcmp(frame + 6, t->guest_mac, 6) == 0 &&
+			!is_late(t, frame, verdict))
 		note_switch(t, port, kind_of(frame, verdict), now_ns);
 	if (verdict == DM_GEN_RECEIVED || verdict == DM_GEN_REORDERED)
 		note_echo(t, port, now_ns);

@@ -43,6 +43,7 @@ struct dm_traffic {
 	struct dm_gen *gen;
 	uint8_t guest_mac[6];
 	uint32_t active; /* port */
+	uint64_t active_since_ns;
 	uint32_t port_count;
 	uint32_t switch_count;
 	uint64_t drop_port_down, drop_port_full, drop_port_size;

@@ -176,6 +176,25 @@ def test_move(traffic: Traffic, announced: bool) -> None:
     assert traffic.ask("stats")["active_port"] == "B"
 
 
+def test_late_answer(traffic: Traffic) -> None:
+    """
+    What the old host sent before the move, and this machine delivered after it, is no move back:
+    nothing would be sent to the new host again. What is asked and answered after it is one.
+    """
+    old, new = traffic.connect("A"), traffic.connect("B")
+    traffic.ask("start")
+    requests = [old.recv(70000) for _ in range(20)]
+    new.send(RARP)
+    traffic.until(lambda s: s["active_port"] == "B")
+    old.send(echo_of(requests[3]))
+    assert traffic.until(lambda s: s["received"] == 1)["active_port"] == "B"
+    asked = new.recv(70000)
+    old.send(echo_of(asked))
+    stats = traffic.until(lambda s: s["received"] == 2)
+    assert [(s["from"], s["to"], s["by"]) for s in stats["switches"]] == \
+        [("A", "B", "rarp"), ("B", "A", "frame")]
+
+
 def test_account_of_frames_not_taken(traffic: Traffic) -> None:
     """No host, a host that does not read, a host that dies: sent is the sum of it all."""
     traffic.ask("start")

@@ -106,6 +106,12 @@ class Runner:
         side = self.testbed.sides[self.here]
         return self.testbed.start_guest(side).boot()
 
+    def _devices(self) -> dict[str, Any]:
+        """What the back ends say of their devices, for who looks for a cause."""
+        return {side.name: {what: side.telemetry.get(f"/lm/{what},{side.device}")
+                            for what in ("info", "stats", "timeline")}
+                for side in self.testbed.sides.values() if side.telemetry is not None}
+
     def flow(self, frames: int, what: str) -> dict[str, Any]:
         """Until so many more frames have come back from the guest."""
         control = self.testbed.generator()
@@ -116,8 +122,8 @@ class Runner:
             if stats["received"] - first >= frames:
                 return stats
             if deadline.passed():
-                raise deadline.error(f"{stats['received'] - first} came; "
-                                     f"{stats['sent']} sent in all, drops {stats.get('drops')}")
+                raise deadline.error(f"{stats['received'] - first} came; {stats['sent']} sent in "
+                                     f"all, drops {stats.get('drops')}; {self._devices()}")
             time.sleep(0.02)
 
     def _sampler(self, run: Run, begin_ns: list[int]) -> Any:
