@@ -149,23 +149,42 @@ move_ok(const struct virtio_vdpa_queue *q, const struct virtio_vdpa_relay_move *
 		(m->to & (WRAP - 1)) < q->size;
 }
 
+/* Of a chain that is available: the id is in its last descriptor. */
+static uint16_t
+chain_id(const struct virtio_vdpa_queue *q, uint16_t at)
+{
+	const struct lm_vring_packed_desc *ring = q->desc;
+	uint32_t slot = at & (WRAP - 1), nb = 1;
+
+	while ((lm_vring_load_relaxed(&ring[slot].flags) & LM_VRING_DESC_F_NEXT) != 0 &&
+			nb++ < q->size)
+		slot = slot + 1 == q->size ? 0 : slot + 1;
+	return lm_vring_load_relaxed(&ring[slot].id);
+}
+
+/* What was written is not known, so nothing is said to be. */
+static void
+slot_use(const struct virtio_vdpa_queue *q, uint16_t at, uint16_t id)
+{
+	struct lm_vring_packed_desc *d = slot_at(q, at);
+
+	d->id = id;
+	d->len = 0;
+	lm_vring_store_release(&d->flags, (at & WRAP) != 0 ? BOTH : 0);
+}
+
 /*
  * A burst whose first descriptor is still available is not seen by the guest yet. Its chains are
- * done, and their used descriptors are written, but that of the last one perhaps.
+ * done, and their used descriptors are written, but for the first and perhaps the last.
  */
 static bool
 move_finish(const struct virtio_vdpa_queue *q, const struct virtio_vdpa_relay_move *m)
 {
-	struct lm_vring_packed_desc *last = slot_at(q, m->last);
-
 	if (m->from == m->to || !slot_is_avail(q, m->from))
 		return false;
-	if (slot_is_avail(q, m->last)) {
-		last->id = m->id;
-		last->len = 0; /* not known */
-	}
-	lm_vring_store_release(&last->flags, (m->last & WRAP) != 0 ? BOTH : 0);
-	lm_vring_store_release(&slot_at(q, m->from)->flags, (m->from & WRAP) != 0 ? BOTH : 0);
+	if (m->last != m->from && slot_is_avail(q, m->last))
+		slot_use(q, m->last, m->id);
+	slot_use(q, m->from, chain_id(q, m->from));
 	return true;
 }
 

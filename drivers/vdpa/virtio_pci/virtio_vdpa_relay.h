@@ -79,8 +79,8 @@ struct virtio_vdpa_relay_conf {
  * finds the ring without its relay can finish it. Bit 15 of the first three is the wrap counter.
  */
 struct virtio_vdpa_relay_move {
-	uint16_t from; /* slot of the burst's first used descriptor, whose flags are written last */
-	uint16_t last; /* slot of the used descriptor that is being written */
+	uint16_t from; /* slot of the burst's first used descriptor, which is written last */
+	uint16_t last; /* slot of the used descriptor that is being written, if not that one */
 	uint16_t id;   /* its buffer */
 	uint16_t to;   /* where the burst then ends */
 };

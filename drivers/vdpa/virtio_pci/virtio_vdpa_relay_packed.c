@@ -187,11 +187,8 @@ void
 relay_packed_publish(struct virtio_vdpa_relay *r, uint16_t begin, uint32_t slots,
 		uint16_t first_flags)
 {
-	uint16_t to = relay_place(r->guest_used, r->used_wrap);
-
-	lm_vring_store_release(&r->ring[begin].flags, first_flags);
-	if (r->conf.move != NULL)
-		relay_say_move(r, to, to, 0, to);
+	if (r->conf.move == NULL) /* else it is there already */
+		lm_vring_store_release(&r->ring[begin].flags, first_flags);
 	r->ring_held -= (uint16_t)slots;
 	r->ring_uncalled += slots;
 	if (!r->log_on)

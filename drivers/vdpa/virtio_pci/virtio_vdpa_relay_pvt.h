@@ -313,7 +313,7 @@ relay_place(uint32_t slot, bool wrap)
 	return (uint16_t)(slot | (wrap ? LM_VRING_MAX_SIZE : 0));
 }
 
-/* Seen before what is done next. */
+/* Seen before any release that follows. */
 static inline void
 relay_say_move(struct virtio_vdpa_relay *r, uint16_t from, uint16_t last, uint16_t id, uint16_t to)
 {
@@ -322,8 +322,14 @@ relay_say_move(struct virtio_vdpa_relay *r, uint16_t from, uint16_t last, uint16
 		uint64_t word;
 	} say = { .move = { from, last, id, to } };
 
-	atomic_store_explicit(r->conf.move, say.word, memory_order_release);
-	atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(r->conf.move, say.word, memory_order_relaxed);
+}
+
+/* The half of a descriptor that has length, id and flags. */
+static inline void
+relay_packed_used(struct lm_vring_packed_desc *d, uint64_t word)
+{
+	atomic_store_explicit((_Atomic uint64_t *)(void *)&d->len, word, memory_order_release);
 }
 
 /* virtio_vdpa_relay_packed.c: the guest's side of a packed ring */

@@ -130,24 +130,20 @@ giving_packed(struct giving *g, const struct relay_entry *e, uint32_t len)
 {
 	struct virtio_vdpa_relay *r = g->r;
 	struct lm_vring_packed_desc *d = &r->ring[g->used];
-	uint16_t at = relay_place(g->used, g->wrap);
 	uint16_t flags = (uint16_t)((g->wrap ? LM_VRING_PACKED_F_AVAIL | LM_VRING_PACKED_F_USED :
 			0) | (len != 0 ? LM_VRING_DESC_F_WRITE : 0));
 
-	g->used += e->nb_slots;
-	if (g->used >= r->ring_size) {
-		g->used -= r->ring_size;
-		g->wrap = !g->wrap;
-	}
-	if (r->conf.move != NULL)
-		relay_say_move(r, relay_place(r->guest_used, r->used_wrap), at, e->head,
-			relay_place(g->used, g->wrap));
 	d->id = e->head;
 	d->len = len;
 	if (g->slots == 0)
 		g->first_flags = flags;
 	else
-		lm_vring_store_release(&d->flags, flags);
+		d->flags = flags;
+	g->used += e->nb_slots;
+	if (g->used >= r->ring_size) {
+		g->used -= r->ring_size;
+		g->wrap = !g->wrap;
+	}
 }
 
 /* The oldest entry goes back to the guest. */
@@ -273,6 +269,69 @@ giving_used(struct giving *g, uint32_t most)
 	}
 }
 
+/* As giving_add(), for a packed ring whose steps are said; a used descriptor changes at once. */
+static uint64_t
+giving_say(struct giving *g, const struct relay_entry *e, uint16_t from)
+{
+	struct virtio_vdpa_relay *r = g->r;
+	struct lm_vring_packed_desc *d = &r->ring[g->used];
+	uint16_t at = relay_place(g->used, g->wrap);
+	uint64_t word = e->used_len | (uint64_t)e->head << 32;
+
+	if (g->wrap)
+		word |= (uint64_t)(LM_VRING_PACKED_F_AVAIL | LM_VRING_PACKED_F_USED) << 48;
+	if (e->used_len != 0)
+		word |= (uint64_t)LM_VRING_DESC_F_WRITE << 48;
+	g->used += e->nb_slots;
+	if (g->used >= r->ring_size) {
+		g->used -= r->ring_size;
+		g->wrap = !g->wrap;
+	}
+	relay_say_move(r, from, at, e->head, relay_place(g->used, g->wrap));
+	if (g->slots != 0)
+		relay_packed_used(d, word);
+	g->slots += e->nb_slots;
+	g->bytes += e->used_len;
+	if (r->log_on)
+		relay_log_chain(r, e, r->log_full ? e->writable_bytes : e->used_len);
+	return word;
+}
+
+/* Oldest first, as giving_used(); the burst's first used descriptor when all others are written. */
+static void
+giving_said(struct giving *g, uint32_t most)
+{
+	struct virtio_vdpa_relay *r = g->r;
+	uint16_t from = relay_place(g->used, g->wrap), to;
+	const struct relay_entry *e;
+	uint32_t begin = g->used;
+	uint64_t word, first = 0;
+	bool is_first;
+
+	if (most > r->count)
+		most = r->count;
+	while (g->entries < most) {
+		e = relay_entry_at(r, r->first + g->entries);
+		if (!e->used)
+			break;
+		g->entries++;
+		g->pool += e->table_taken;
+		if (e->internal) {
+			g->internal++;
+			continue;
+		}
+		is_first = g->slots == 0;
+		word = giving_say(g, e, from);
+		if (is_first)
+			first = word;
+	}
+	if (g->slots == 0)
+		return;
+	relay_packed_used(&r->ring[begin], first);
+	to = relay_place(g->used, g->wrap);
+	relay_say_move(r, to, to, 0, to);
+}
+
 unsigned int
 virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 {
@@ -280,9 +339,14 @@ virtio_vdpa_relay_used_burst(struct virtio_vdpa_relay *r, unsigned int budget)
 
 	if (r->error != VIRTIO_VDPA_RELAY_OK || r->stopped)
 		return 0;
-	giving_run(&g, budget);
-	absorb(r, g.entries);
-	giving_used(&g, budget);
+	if (r->conf.move != NULL) {
+		absorb(r, 0);
+		giving_said(&g, budget);
+	} else {
+		giving_run(&g, budget);
+		absorb(r, g.entries);
+		giving_used(&g, budget);
+	}
 	if (g.entries != 0) {
 		giving_end(&g);
 		r->blocked = false;
@@ -325,7 +389,10 @@ close_holes(struct virtio_vdpa_relay *r, uint32_t nb)
 		r->slot_entry[e->slot] = RELAY_NO_ENTRY;
 		r->nb_unused--;
 	}
-	giving_used(&g, nb);
+	if (r->conf.move != NULL)
+		giving_said(&g, nb);
+	else
+		giving_used(&g, nb);
 	giving_end(&g);
 }
 
